@@ -1,0 +1,290 @@
+"""Settings of a run: frozen dataclasses, one glossed field a line.
+
+A setting has one name everywhere: the field here, the flag of a command
+(`--seq_len` or `--seq-len`), the key of a settings file, the key in a run's
+`config.json`.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import field
+from typing import Any
+
+MODELS = ("gru", "lstm", "simple_rnn")
+TOKENIZERS = ("characters",)
+SEQUENCES = ("windows",)
+PRECISIONS = ("auto", "float32", "bfloat16")
+SCHEDULES = ("cosine", "constant")
+
+
+def setting(default: Any, meaning: str, choices: tuple[str, ...] = ()) -> Any:
+    """A dataclass field with its meaning and its allowed values beside it."""
+    return field(
+        default=default, metadata={"help": meaning, "choices": choices}
+    )
+
+
+class Checked:
+    """A dataclass whose values are checked against their fields when made."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for entry in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, entry.name)
+            checked = _checked(entry, hints[entry.name], value)
+            object.__setattr__(self, entry.name, checked)
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        """Raises `ValueError` where a value is out of its range."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(Checked):
+    """Where the text comes from and how it is divided into splits."""
+
+    dataset: str = setting("python_docs", "a TFDS name, or python_docs")
+    data_dir: str | None = setting(None, "folder of prepared TFDS datasets")
+    train_file: tuple[str, ...] = setting(
+        (), "files, globs or - to train on (text, .csv, .jsonl, .json, .gz)"
+    )
+    validation_file: tuple[str, ...] = setting((), "files to validate on")
+    test_file: tuple[str, ...] = setting((), "files to test on")
+    validation_fraction: float = setting(
+        0.05, "share of the text held out where there is no validation split"
+    )
+    test_fraction: float = setting(
+        0.05, "share of the text held out where there is no test split"
+    )
+    text_feature: str | None = setting(
+        None, "TFDS feature, CSV column (name or number) or JSON field"
+    )
+    encoding: str = setting("utf-8", "encoding of the files")
+    delimiter: str = setting(",", "one character between the columns of CSV")
+    max_documents: int | None = setting(None, "documents read at the most")
+    max_document_characters: int | None = setting(
+        None, "characters kept of each document"
+    )
+
+    def _check_ranges(self) -> None:
+        for name in ("validation_fraction", "test_fraction"):
+            require(0 <= getattr(self, name) < 1, self, name, "in [0, 1)")
+        held_out = self.validation_fraction + self.test_fraction
+        if held_out >= 1:
+            raise ValueError(
+                "`validation_fraction` and `test_fraction` must leave text "
+                f"to train on: their sum must be under 1. Received: {held_out}"
+            )
+        require(len(self.delimiter) == 1, self, "delimiter", "one character")
+        for name in ("max_documents", "max_document_characters"):
+            require_at_least(1, self, name)
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizerConfig(Checked):
+    """How text becomes ids."""
+
+    tokenizer: str = setting("characters", "kind of token", TOKENIZERS)
+    vocabulary_size: int | None = setting(
+        None, "most tokens in the vocabulary, the four special ones included"
+    )
+    min_count: int = setting(
+        1, "leave out what the training text has fewer times than this"
+    )
+    lowercase: bool = setting(False, "turn the text to lower case first")
+
+    def _check_ranges(self) -> None:
+        require_at_least(5, self, "vocabulary_size")
+        require_at_least(1, self, "min_count")
+
+
+@dataclasses.dataclass(frozen=True)
+class SequencesConfig(Checked):
+    """How ids become batches."""
+
+    sequences: str = setting("windows", "kind of sequence", SEQUENCES)
+    seq_len: int = setting(128, "tokens in a sequence")
+    batch_size: int = setting(32, "sequences in a batch")
+
+    def _check_ranges(self) -> None:
+        require_at_least(1, self, "seq_len")
+        require_at_least(1, self, "batch_size")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(Checked):
+    """The shape of the model."""
+
+    model: str = setting("gru", "kind of model", MODELS)
+    embedding_dim: int = setting(128, "width of the input; 0 means one-hot")
+    units: int = setting(512, "units of each recurrent layer")
+    num_layers: int = setting(1, "recurrent layers")
+    dropout: float = setting(0.0, "share of inputs and outputs dropped")
+    tie_embeddings: bool = setting(
+        False, "use the embedding's weights in the output layer too"
+    )
+
+    def _check_ranges(self) -> None:
+        require_at_least(0, self, "embedding_dim")
+        require_at_least(1, self, "units")
+        require_at_least(1, self, "num_layers")
+        require(0 <= self.dropout < 1, self, "dropout", "in [0, 1)")
+        if self.tie_embeddings and not self.embedding_dim:
+            raise ValueError(
+                "`tie_embeddings` needs an embedding: `embedding_dim` must "
+                "be at least 1. Received: embedding_dim=0"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig(Checked):
+    """How the model is trained; the first bound reached ends the run."""
+
+    epochs: int | None = setting(None, "passes over the training text")
+    max_steps: int | None = setting(None, "optimizer steps")
+    max_minutes: float | None = setting(None, "minutes of training")
+    learning_rate: float = setting(3e-3, "learning rate after warm-up")
+    schedule: str = setting("cosine", "decay of the learning rate", SCHEDULES)
+    warmup_steps: int = setting(50, "steps from zero to the learning rate")
+    weight_decay: float = setting(0.01, "AdamW's decay of weights")
+    clipnorm: float = setting(1.0, "global norm of the gradient; 0 is off")
+    patience: int = setting(
+        8, "evaluations without a better validation loss to stop after; 0: off"
+    )
+    evaluate_every: int | None = setting(
+        None, "steps between evaluations (default: an epoch, 50 to 1,000)"
+    )
+    log_every: int = setting(10, "steps between lines of metrics.jsonl")
+    precision: str = setting("auto", "arithmetic of the layers", PRECISIONS)
+    seed: int = setting(0, "seed of weights, shuffling and dropout")
+
+    def _check_ranges(self) -> None:
+        for name in ("epochs", "max_steps", "evaluate_every", "log_every"):
+            require_at_least(1, self, name)
+        if self.max_minutes is not None:
+            require(self.max_minutes > 0, self, "max_minutes", "above 0")
+        require(self.learning_rate > 0, self, "learning_rate", "above 0")
+        for name in ("warmup_steps", "weight_decay", "clipnorm", "patience"):
+            require_at_least(0, self, name)
+        require(0 <= self.seed < 2**31, self, "seed", "in [0, 2**31)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run computes.
+
+    Example:
+    >>> config = from_flat({"units": 64, "max_steps": 10})
+    >>> config.model.units, config.sequences.seq_len
+    (64, 128)
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: TokenizerConfig = dataclasses.field(
+        default_factory=TokenizerConfig
+    )
+    sequences: SequencesConfig = dataclasses.field(
+        default_factory=SequencesConfig
+    )
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """The settings by group, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+def settings() -> dict[str, tuple[dataclasses.Field, Any]]:
+    """Each setting's name with its field and its type, in reading order."""
+    return {
+        entry.name: (entry, typing.get_type_hints(group.type)[entry.name])
+        for group in dataclasses.fields(Config)
+        for entry in dataclasses.fields(group.type)  # type: ignore[arg-type]
+    }
+
+
+def from_flat(values: Mapping[str, Any]) -> Config:
+    """Builds a `Config` from settings by name, defaults for the rest.
+
+    Args:
+        values: Mapping of setting to value, as in a settings file.
+
+    Returns:
+        The checked `Config`.
+
+    Raises:
+        ValueError: If a name is not a setting (the message says the closest)
+            or a value is out of range.
+        TypeError: If a value has the wrong type.
+    """
+    known = settings()
+    for name in values:
+        if name not in known:
+            raise ValueError(unknown("setting", name, known))
+    groups = {}
+    for group in dataclasses.fields(Config):
+        entries = dataclasses.fields(group.type)  # type: ignore[arg-type]
+        names = {entry.name for entry in entries}
+        chosen = {name: values[name] for name in values if name in names}
+        groups[group.name] = group.type(**chosen)  # type: ignore[operator]
+    return Config(**groups)
+
+
+def from_dict(groups: Mapping[str, Mapping[str, Any]]) -> Config:
+    """Builds a `Config` from what `Config.to_dict` gave, also out of JSON."""
+    flat: dict[str, Any] = {}
+    for values in groups.values():
+        flat.update(values)
+    return from_flat(flat)
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
+    """The message for a name that is not among the valid ones.
+
+    >>> unknown("model", "gruu", ["gru", "lstm"])
+    "unknown model 'gruu': did you mean 'gru'? Valid: gru, lstm"
+    """
+    names = list(valid)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    hint = f": did you mean {close[0]!r}?" if close else "."
+    return f"unknown {kind} {name!r}{hint} Valid: {', '.join(names)}"
+
+
+def require(holds: bool, config: object, name: str, rule: str) -> None:
+    """Raises `ValueError` with the rule and the value where it is broken."""
+    if not holds:
+        value = getattr(config, name)
+        raise ValueError(f"`{name}` must be {rule}. Received: {name}={value}")
+
+
+def require_at_least(least: float, config: object, name: str) -> None:
+    """`require` for a lower bound; None passes."""
+    value = getattr(config, name)
+    holds = value is None or value >= least
+    require(holds, config, name, f"at least {least}")
+
+
+def _checked(entry: dataclasses.Field, hint: Any, value: Any) -> Any:
+    """The value as its field's type, or a TypeError or ValueError."""
+    if typing.get_origin(hint) is tuple:
+        value = (value,) if isinstance(value, str) else tuple(value)
+        allowed: tuple[type, ...] = (tuple,)
+    elif isinstance(hint, types.UnionType):
+        allowed = typing.get_args(hint)
+    else:
+        allowed = (hint,)
+    if float in allowed and type(value) is int:
+        value = float(value)
+    if type(value) not in allowed:
+        wanted = " or ".join(kind.__name__ for kind in allowed)
+        raise TypeError(
+            f"`{entry.name}` must be {wanted}. "
+            f"Received: {entry.name}={value!r} ({type(value).__name__})"
+        )
+    choices = entry.metadata["choices"]
+    if choices and value not in choices:
+        raise ValueError(unknown(entry.name, value, choices))
+    return value
