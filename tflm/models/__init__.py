@@ -1,0 +1,58 @@
+"""ids [B,T] -> logits [B,T,V]: Keras models with one interface for state."""
+
+import keras
+
+from tflm import config
+from tflm.models.language_model import LanguageModel, State
+from tflm.models.recurrent import GRU, LSTM, SimpleRNN
+
+if keras.backend.backend() != "tensorflow":
+    raise RuntimeError(
+        "tflm needs Keras on TensorFlow: set the environment variable "
+        "KERAS_BACKEND=tensorflow before Keras is imported. "
+        f"Received: backend={keras.backend.backend()!r}"
+    )
+
+KINDS: dict[str, type[LanguageModel]] = {
+    "gru": GRU,
+    "lstm": LSTM,
+    "simple_rnn": SimpleRNN,
+}
+
+__all__ = [
+    "GRU",
+    "KINDS",
+    "LSTM",
+    "LanguageModel",
+    "SimpleRNN",
+    "State",
+    "build",
+]
+
+
+def build(
+    settings: config.ModelConfig, vocabulary_size: int, dtype: str = "float32"
+) -> LanguageModel:
+    """Makes the model that the settings describe, with fresh weights.
+
+    Args:
+        settings: Kind and shape.
+        vocabulary_size: int. Number of ids.
+        dtype: Keras dtype policy, such as "mixed_bfloat16".
+
+    Returns:
+        The model, its weights made.
+
+    Example:
+    >>> build(config.ModelConfig(units=8), vocabulary_size=20).units
+    8
+    """
+    return KINDS[settings.model](
+        vocabulary_size=vocabulary_size,
+        embedding_dim=settings.embedding_dim,
+        units=settings.units,
+        num_layers=settings.num_layers,
+        dropout=settings.dropout,
+        tie_embeddings=settings.tie_embeddings,
+        dtype=dtype,
+    )

@@ -1,0 +1,73 @@
+"""What every model is: ids [B,T] -> logits [B,T,V], with explicit state.
+
+Axes: B batch, T time, V vocabulary.
+"""
+
+import abc
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+State = dict[str, tf.Tensor]
+
+
+class LanguageModel(keras.Model, abc.ABC):
+    """A Keras model that reads tokens and predicts the next one at each.
+
+    Call arguments:
+        ids: int [B,T].
+        mask: Optional bool [B,T]. A position where it is False changes no
+            state, advances no position and gives no gradient; its logits are
+            unspecified. Default None: every position counts.
+        initial_state: Optional state to continue from, as returned. Default
+            None: `get_initial_state`.
+        return_state: bool. Default False.
+
+    Returns:
+        Logits float32 [B,T,V]; with `return_state`, the pair of them and the
+        state, a flat dict of named tensors, batch first, float32 or int32.
+        `position` int32 [B] holds the tokens read.
+    """
+
+    built: bool
+
+    def __init__(self, *, vocabulary_size: int, **kwargs: Any):
+        # The state holds float32 that no dtype policy may round.
+        super().__init__(autocast=False, **kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.supports_masking = True
+
+    @abc.abstractmethod
+    def call(
+        self,
+        ids: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        initial_state: State | None = None,
+        return_state: bool = False,
+        training: bool | None = None,
+    ) -> tf.Tensor | tuple[tf.Tensor, State]:
+        """See the class."""
+
+    @abc.abstractmethod
+    def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
+        """The state before any token: zeros, for `batch_size` rows.
+
+        Args:
+            batch_size: int, or int32 scalar tensor.
+
+        Returns:
+            A flat dict of tensors, batch first.
+        """
+
+    def compute_mask(self, *unused: Any) -> None:
+        """None: a mask is an argument here, it does not travel on tensors."""
+
+
+def advance(
+    position: tf.Tensor, ids: tf.Tensor, mask: tf.Tensor | None
+) -> tf.Tensor:
+    """The positions [B] after the ids [B,T] whose mask is not False."""
+    if mask is None:
+        return position + tf.shape(ids)[1]
+    return position + tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)

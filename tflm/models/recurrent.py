@@ -1,0 +1,197 @@
+"""Recurrent language models: embedding, recurrent layers, projection.
+
+Axes: B batch, T time, D embedding width, U units, V vocabulary.
+"""
+
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from tflm import layers
+from tflm.models.language_model import LanguageModel, State, advance
+
+
+class RecurrentLanguageModel(LanguageModel):
+    """Embedding or one-hot input, a stack of recurrent layers, logits.
+
+    Args:
+        vocabulary_size: int. Number of ids, V.
+        embedding_dim: int. Width of the embedding, D; 0 means one-hot input.
+            Default 256.
+        units: int. Units of each layer, U. Default 1024.
+        num_layers: int. Recurrent layers. Default 1.
+        dropout: float in [0, 1). Share dropped of the embedding and of each
+            layer's outputs in training. Default 0.
+        tie_embeddings: bool. Whether the output layer uses the embedding's
+            weights; where `units` differs from `embedding_dim`, a linear
+            layer brings the one to the other. Default False. Reference:
+            Press and Wolf, 2017, https://arxiv.org/abs/1608.05859.
+        **kwargs: Keras's own model arguments (`name`, `dtype`).
+
+    Raises:
+        ValueError: If embeddings are tied and there are none.
+
+    Example:
+    >>> model = GRU(vocabulary_size=10, embedding_dim=4, units=8)
+    >>> ids = tf.constant([[2, 5, 7]])
+    >>> logits, state = model(ids, return_state=True)
+    >>> logits.shape, sorted(state)
+    (TensorShape([1, 3, 10]), ['layer_0_hidden', 'position'])
+    >>> more, state = model(ids, initial_state=state, return_state=True)
+    >>> state["position"].numpy()
+    array([6], dtype=int32)
+    """
+
+    layer: ClassVar[type[layers.Recurrent]]
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        embedding_dim: int = 256,
+        units: int = 1024,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        tie_embeddings: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(vocabulary_size=vocabulary_size, **kwargs)
+        if tie_embeddings and not embedding_dim:
+            raise ValueError(
+                "`tie_embeddings` needs an embedding: `embedding_dim` must "
+                "be at least 1. Received: embedding_dim=0"
+            )
+        self.embedding_dim = embedding_dim
+        self.units = units
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.tie_embeddings = tie_embeddings
+        # Layers
+        policy = self.dtype_policy
+        self.embedding: keras.layers.Embedding | None = None
+        if embedding_dim:
+            self.embedding = keras.layers.Embedding(
+                vocabulary_size, embedding_dim, dtype=policy, name="embedding"
+            )
+        self.recurrent = [
+            self.layer(units, dtype=policy, name=f"layer_{index}")
+            for index in range(num_layers)
+        ]
+        self.dropouts = [
+            keras.layers.Dropout(dropout, dtype=policy, name=f"dropout_{index}")
+            for index in range(num_layers + 1)
+        ]
+        self.bridge = None
+        if tie_embeddings and units != embedding_dim:
+            self.bridge = keras.layers.Dense(
+                embedding_dim, use_bias=False, dtype=policy, name="bridge"
+            )
+        self.projection = None
+        if not tie_embeddings:
+            self.projection = keras.layers.Dense(
+                vocabulary_size, dtype=policy, name="projection"
+            )
+        # Weights at once: a model can be counted, saved and loaded unused.
+        self.build((None, None))
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if self.built:  # Keras builds once more when it loads a model
+            return
+        width = self.embedding_dim or self.vocabulary_size
+        if self.embedding is not None:
+            self.embedding.build(input_shape)
+        for layer in self.recurrent:
+            layer.build((None, None, width))
+            width = self.units
+        if self.bridge is not None:
+            self.bridge.build((None, None, self.units))
+        if self.projection is not None:
+            self.projection.build((None, None, self.units))
+        else:
+            self.output_bias = self.add_weight(
+                shape=(self.vocabulary_size,), name="output_bias"
+            )
+        self.built = True
+
+    def call(
+        self,
+        ids: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        initial_state: State | None = None,
+        return_state: bool = False,
+        training: bool | None = None,
+    ) -> tf.Tensor | tuple[tf.Tensor, State]:
+        # Forward graph
+        ids = tf.convert_to_tensor(ids)  # [B,T]
+        if initial_state is None:
+            initial_state = self.get_initial_state(tf.shape(ids)[0])
+        position = advance(initial_state["position"], ids, mask)
+        state: State = {"position": position}
+        hidden = self.dropouts[0](self._embed(ids), training=training)
+        for index, layer in enumerate(self.recurrent):
+            names = self._state_names(index)
+            before = tuple(initial_state[name] for name in names)
+            hidden, after = layer(hidden, before, mask=mask)  # [B,T,U]
+            state.update(zip(names, after, strict=True))
+            hidden = self.dropouts[index + 1](hidden, training=training)
+        logits = tf.cast(self._project(hidden), tf.float32)  # [B,T,V]
+        return (logits, state) if return_state else logits
+
+    def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
+        state = {"position": tf.zeros([batch_size], tf.int32)}
+        for index in range(self.num_layers):
+            for name in self._state_names(index):
+                state[name] = tf.zeros([batch_size, self.units])
+        return state
+
+    def get_config(self) -> dict[str, Any]:
+        # Config
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            "units": self.units,
+            "num_layers": self.num_layers,
+            "dropout": self.dropout,
+            "tie_embeddings": self.tie_embeddings,
+        }
+
+    def _state_names(self, index: int) -> list[str]:
+        return [f"layer_{index}_{name}" for name in self.layer.state_names]
+
+    def _embed(self, ids: tf.Tensor) -> tf.Tensor:
+        if self.embedding is None:
+            return tf.one_hot(ids, self.vocabulary_size, dtype=tf.float32)
+        return self.embedding(ids)  # [B,T,D]
+
+    def _project(self, hidden: tf.Tensor) -> tf.Tensor:
+        if self.projection is not None:
+            return self.projection(hidden)  # [B,T,V]
+        if self.bridge is not None:
+            hidden = self.bridge(hidden)  # [B,T,D]
+        assert self.embedding is not None  # the constructor saw to it
+        table = tf.cast(self.embedding.embeddings, hidden.dtype)  # [V,D]
+        logits = tf.einsum("btd,vd->btv", hidden, table)
+        return logits + tf.cast(self.output_bias, logits.dtype)
+
+
+@keras.saving.register_keras_serializable(package="tflm")
+class SimpleRNN(RecurrentLanguageModel):
+    """Language model of Elman layers; see `RecurrentLanguageModel`."""
+
+    layer = layers.SimpleRNN
+
+
+@keras.saving.register_keras_serializable(package="tflm")
+class GRU(RecurrentLanguageModel):
+    """Language model of gated units; see `RecurrentLanguageModel`."""
+
+    layer = layers.GRU
+
+
+@keras.saving.register_keras_serializable(package="tflm")
+class LSTM(RecurrentLanguageModel):
+    """Language model of LSTM layers; see `RecurrentLanguageModel`."""
+
+    layer = layers.LSTM

@@ -1,0 +1,47 @@
+"""Strings <-> ids. Every kind has one interface, `Tokenizer`."""
+
+import os
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from tflm import config
+from tflm.tokenizers import tokenizer as _tokenizer
+from tflm.tokenizers.characters import Characters
+from tflm.tokenizers.tokenizer import Tokenizer
+
+KINDS: dict[str, type[Tokenizer]] = {Characters.kind: Characters}
+
+__all__ = ["KINDS", "Characters", "Tokenizer", "load", "train"]
+
+
+def train(
+    texts: Iterable[str | bytes | tf.Tensor],
+    settings: config.TokenizerConfig,
+) -> Tokenizer:
+    """Trains the kind of tokenizer that the settings name.
+
+    Args:
+        texts: Iterable or `tf.data.Dataset` of scalar strings: the training
+            split and nothing else.
+        settings: The kind and its options.
+
+    Returns:
+        The `Tokenizer`.
+    """
+    return Characters.train(
+        texts,
+        vocabulary_size=settings.vocabulary_size,
+        min_count=settings.min_count,
+        lowercase=settings.lowercase,
+    )
+
+
+def load(directory: str | os.PathLike[str]) -> Tokenizer:
+    """Reads a tokenizer of any kind from the folder it was saved in.
+
+    Raises:
+        FileNotFoundError: If there is no tokenizer in the folder.
+        ValueError: If it is of a kind that this version does not know.
+    """
+    return _tokenizer.read_config(directory, KINDS)

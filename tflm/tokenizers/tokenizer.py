@@ -1,0 +1,90 @@
+"""What every tokenizer is: strings [B] <-> ragged ids [B,(T)]."""
+
+import abc
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from tflm import config, writing
+
+FILE_NAME = "tokenizer.json"
+
+
+class Tokenizer(abc.ABC):
+    """Turns strings into ids and back, in graphs and eagerly.
+
+    The first four ids are the same for every kind: `pad_id` 0, `unk_id` 1,
+    `start_id` 2, `end_id` 3. Text never turns into padding, start or end.
+    """
+
+    kind: ClassVar[str]
+    pad_id: ClassVar[int] = 0
+    unk_id: ClassVar[int] = 1
+    start_id: ClassVar[int] = 2
+    end_id: ClassVar[int] = 3
+
+    @property
+    @abc.abstractmethod
+    def vocabulary_size(self) -> int:
+        """How many ids there are, the four special ones included."""
+
+    @abc.abstractmethod
+    def tokenize(self, strings: tf.Tensor) -> tf.RaggedTensor | tf.Tensor:
+        """Strings, a scalar or [B], to int32 ids, [T] or ragged [B,(T)]."""
+
+    @abc.abstractmethod
+    def detokenize(self, ids: tf.RaggedTensor | tf.Tensor) -> tf.Tensor:
+        """Ids, [T], [B,T] or ragged [B,(T)], to strings, a scalar or [B]."""
+
+    @abc.abstractmethod
+    def unknown_bytes(self, strings: tf.Tensor) -> tf.Tensor:
+        """UTF-8 bytes of the pieces that `tokenize` maps to `unk_id`.
+
+        Args:
+            strings: A scalar string or strings [B].
+
+        Returns:
+            int64, of the shape of `strings`.
+        """
+
+    @abc.abstractmethod
+    def get_config(self) -> dict[str, Any]:
+        """All that makes this tokenizer, as plain JSON values."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Tokenizer":
+        """The tokenizer that `get_config` described."""
+        return cls(**config)
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Writes the tokenizer into a folder, which is made if need be."""
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        saved = {"kind": self.kind, **self.get_config()}
+        writing.write_json(Path(directory) / FILE_NAME, saved)
+
+    def fingerprint(self) -> str:
+        """A hash of all that decides the ids of a text."""
+        saved = {"kind": self.kind, **self.get_config()}
+        canonical = json.dumps(saved, sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def read_config(
+    directory: str | os.PathLike[str], kinds: dict[str, type[Tokenizer]]
+) -> Tokenizer:
+    """Reads what `Tokenizer.save` wrote, whichever of `kinds` it is."""
+    path = Path(directory) / FILE_NAME
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`directory` must hold a saved tokenizer ({FILE_NAME}). "
+            f"Received: directory={os.fspath(directory)!r}"
+        )
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    kind = saved.pop("kind")
+    if kind not in kinds:
+        raise ValueError(config.unknown("tokenizer", kind, kinds))
+    return kinds[kind].from_config(saved)
