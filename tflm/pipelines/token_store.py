@@ -1,0 +1,169 @@
+"""A split's ids on disk, written once for each text and tokenizer.
+
+Axes: B batch, (T) tokens of a piece, ragged, N all targets of the split.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tflm import writing
+from tflm.tokenizers import Tokenizer
+
+_FORMAT = 1
+_PIECES = 16  # tokenized at once: at most 16 MiB of text
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What a split holds."""
+
+    documents: int  # documents, or the parts of them that a split left
+    tokens: int  # targets, END included
+    ends: int  # targets that are END
+    unknown_tokens: int  # tokens outside the vocabulary
+    unknown_bytes: int  # UTF-8 bytes of their text
+    characters: int
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenStore:
+    """The targets of a split, memory-mapped, and where its documents start.
+
+    Attributes:
+        targets: uint16 or uint32 [N], see `pipelines.examples`.
+        starts: int64, ascending: where in [0, N) a document starts.
+        counts: Documents, tokens, characters and bytes of the text.
+        text_hash: SHA-256 of the text and of its division into documents.
+    """
+
+    targets: np.ndarray
+    starts: np.ndarray
+    counts: Counts
+    text_hash: str
+
+    @classmethod
+    def open(cls, directory: str | os.PathLike[str]) -> "TokenStore":
+        """Opens a store that `prepare` wrote."""
+        directory = Path(directory)
+        meta = json.loads((directory / "store.json").read_text())
+        counts = Counts(**meta["counts"])
+        targets = np.memmap(
+            directory / "targets.bin",
+            dtype=meta["dtype"],
+            mode="r",
+            shape=(counts.tokens,),
+        )
+        starts = np.load(directory / "starts.npy")
+        return cls(targets, starts, counts, meta["text_hash"])
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Targets in each document, int64 [documents]."""
+        return np.diff(self.starts, append=len(self.targets))
+
+
+def prepare(
+    pieces: tf.data.Dataset,
+    tokenizer: Tokenizer,
+    cache_dir: str | os.PathLike[str],
+) -> TokenStore:
+    """Tokenizes a split into a store, unless that store stands there.
+
+    The store's name is a hash of the text's content and of the tokenizer's,
+    so that a changed text or vocabulary never meets an old store.
+
+    Args:
+        pieces: `tf.data.Dataset` of dicts of scalars `text`, `starts` and
+            `ends`, as `tflm.datasets` gives them.
+        tokenizer: Turns the text into ids.
+        cache_dir: Folder of stores; made if it is not there.
+
+    Returns:
+        The `TokenStore`.
+
+    Raises:
+        ValueError: If the text holds no token.
+    """
+    text_hash = hash_text(pieces)
+    key = f"{_FORMAT} {text_hash} {tokenizer.fingerprint()}"
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    directory = Path(cache_dir) / name
+    if not (directory / "store.json").is_file():
+        # What an earlier, broken file system left under this name is no store.
+        shutil.rmtree(directory, ignore_errors=True)
+        with writing.new_directory(directory) as beside:
+            _write(beside, pieces, tokenizer, text_hash)
+    return TokenStore.open(directory)
+
+
+def hash_text(pieces: tf.data.Dataset) -> str:
+    """SHA-256 of the pieces' texts and flags, in order."""
+    digest = hashlib.sha256()
+    for piece in pieces.as_numpy_iterator():
+        text = piece["text"]
+        flags = (bool(piece["starts"]), bool(piece["ends"]), len(text))
+        digest.update(struct.pack("<??Q", *flags))
+        digest.update(text)
+    return digest.hexdigest()
+
+
+def _write(
+    directory: Path,
+    pieces: tf.data.Dataset,
+    tokenizer: Tokenizer,
+    text_hash: str,
+) -> None:
+    dtype = np.uint16 if tokenizer.vocabulary_size <= 2**16 else np.uint32
+    totals = np.zeros(4, np.int64)
+    starts: list[int] = []
+    written = ends = 0
+    batches = pieces.batch(_PIECES).map(_counting(tokenizer)).prefetch(2)
+    with (directory / "targets.bin").open("wb") as file:
+        for ids, flags, sums in batches.as_numpy_iterator():
+            totals += sums
+            for row, (begins, finishes) in zip(ids, flags, strict=True):
+                if begins:
+                    starts.append(written)
+                file.write(row.astype(dtype).tobytes())
+                if finishes:
+                    file.write(dtype(Tokenizer.end_id).tobytes())
+                written += len(row) + int(finishes)
+                ends += int(finishes)
+    if not written:
+        raise ValueError("the text must hold a token. Received: an empty text")
+    np.save(directory / "starts.npy", np.array(starts, np.int64))
+    counts = Counts(len(starts), written, ends, *(int(sum_) for sum_ in totals))
+    meta = {
+        "dtype": np.dtype(dtype).name,
+        "counts": dataclasses.asdict(counts),
+        "text_hash": text_hash,
+    }
+    writing.write_json(directory / "store.json", meta)
+
+
+def _counting(tokenizer: Tokenizer):  # type: ignore[no-untyped-def]
+    """Maps a batch of pieces to ids [B,(T)], flags [B,2] and four sums."""
+
+    def count(batch: dict[str, tf.Tensor]) -> tuple[tf.RaggedTensor, ...]:
+        text = batch["text"]  # [B]
+        ids = tokenizer.tokenize(text)  # [B,(T)]
+        unknown = tf.cast(ids.flat_values == Tokenizer.unk_id, tf.int64)
+        sums = [
+            tf.reduce_sum(unknown),
+            tf.reduce_sum(tokenizer.unknown_bytes(text)),
+            tf.reduce_sum(tf.strings.length(text, "UTF8_CHAR")),
+            tf.reduce_sum(tf.strings.length(text, "BYTE")),
+        ]
+        flags = tf.stack([batch["starts"], batch["ends"]], axis=1)  # [B,2]
+        return ids, flags, tf.stack([tf.cast(s, tf.int64) for s in sums])
+
+    return count
