@@ -25,7 +25,7 @@ __all__ = ["__version__", "load", *_STAGES]
 
 def __getattr__(name: str) -> Any:
     if name == "load":
-        return importlib.import_module("tflm.training.run_directory").load
+        return importlib.import_module("tflm.training.trained_model").load
     if name in _STAGES:
         return importlib.import_module(f"tflm.{name}")
     raise AttributeError(f"module 'tflm' has no attribute {name!r}")

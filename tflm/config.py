@@ -19,6 +19,9 @@ SEQUENCES = ("windows",)
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("cosine", "constant")
 
+# How long a run trains that is given no bound.
+DEFAULT_MINUTES = 3.0
+
 
 def setting(default: Any, meaning: str, choices: tuple[str, ...] = ()) -> Any:
     """A dataclass field with its meaning and its allowed values beside it."""
@@ -48,6 +51,9 @@ class DataConfig(Checked):
 
     dataset: str = setting("python_docs", "a TFDS name, or python_docs")
     data_dir: str | None = setting(None, "folder of prepared TFDS datasets")
+    cache_dir: str | None = setting(
+        None, "folder of texts turned into ids (default ~/.cache/tflm)"
+    )
     train_file: tuple[str, ...] = setting(
         (), "files, globs or - to train on (text, .csv, .jsonl, .json, .gz)"
     )
@@ -160,6 +166,13 @@ class TrainingConfig(Checked):
     log_every: int = setting(10, "steps between lines of metrics.jsonl")
     precision: str = setting("auto", "arithmetic of the layers", PRECISIONS)
     seed: int = setting(0, "seed of weights, shuffling and dropout")
+
+    def resolved(self) -> "TrainingConfig":
+        """The same, with the default bound where no bound is set."""
+        bounds = (self.epochs, self.max_steps, self.max_minutes)
+        if all(bound is None for bound in bounds):
+            return dataclasses.replace(self, max_minutes=DEFAULT_MINUTES)
+        return self
 
     def _check_ranges(self) -> None:
         for name in ("epochs", "max_steps", "evaluate_every", "log_every"):

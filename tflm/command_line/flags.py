@@ -1,0 +1,153 @@
+"""Flags made from the settings: `--seq_len` or `--seq-len`, both are one."""
+
+import argparse
+import dataclasses
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tflm import config as configuration
+
+USAGE_ERROR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that reports a mistake in one line.
+
+    Args:
+        command: The command's name, such as "train".
+        description: What it does, for `--help`.
+    """
+
+    def __init__(self, command: str, description: str):
+        super().__init__(
+            prog=f"tflm {command}",
+            description=description,
+            allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        self.add_argument(
+            "--verbose",
+            action="store_true",
+            help="show the traceback of an error",
+        )
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parses arguments; a mistake ends the process with exit code 2."""
+        known, rest = self.parse_known_args([_normal(a) for a in arguments])
+        if rest:
+            flags = [f for f in self._option_string_actions if f[:2] == "--"]
+            if rest[0].startswith("-"):
+                name = rest[0].split("=", 1)[0]
+                self.error(configuration.unknown("flag", name, flags))
+            self.error(f"unexpected argument {rest[0]!r}")
+        return known
+
+    def error(self, message: str) -> NoReturn:
+        """Prints one line and ends the process with exit code 2."""
+        self.exit(USAGE_ERROR, f"{self.prog}: {message} (see --help)\n")
+
+    def add_settings(
+        self,
+        group: Any,
+        title: str | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        """Adds a flag for each field of a dataclass of settings.
+
+        Args:
+            group: The dataclass; its instance's values are the defaults.
+            title: Optional heading in `--help`.
+            names: Optional names of the fields to add. Default None: all.
+        """
+        section = self.add_argument_group(title or _title(group))
+        hints = typing.get_type_hints(type(group))
+        for entry in dataclasses.fields(group):
+            if names is not None and entry.name not in names:
+                continue
+            default = getattr(group, entry.name)
+            meaning = entry.metadata["help"].replace("%", "%%")
+            if default not in (None, (), False):
+                meaning += f" (default: {default})"
+            options: dict[str, Any] = {
+                "help": meaning,
+                "default": argparse.SUPPRESS,
+                "dest": entry.name,
+            }
+            hint = hints[entry.name]
+            if hint is bool:
+                section.add_argument(
+                    f"--{entry.name}", action="store_true", **options
+                )
+                options["help"] = argparse.SUPPRESS
+                section.add_argument(
+                    f"--no_{entry.name}", action="store_false", **options
+                )
+                continue
+            if typing.get_origin(hint) is tuple:
+                options["nargs"] = "+"
+                options["metavar"] = "FILE"
+            else:
+                options["type"] = _parser_of(hint)
+                options["metavar"] = options["type"].__name__.upper()
+            if entry.metadata["choices"]:
+                options["metavar"] = "|".join(entry.metadata["choices"])
+            section.add_argument(f"--{entry.name}", **options)
+
+    def settings_of(self, kind: Any, parsed: argparse.Namespace) -> Any:
+        """The dataclass of settings that the parsed flags make.
+
+        A value out of range ends the process with exit code 2.
+        """
+        names = [entry.name for entry in dataclasses.fields(kind)]
+        try:
+            return kind(**chosen(parsed, names))
+        except (ValueError, TypeError) as error:
+            self.error(str(error))
+
+
+def chosen(parsed: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """The settings among the parsed arguments that were given."""
+    return {n: getattr(parsed, n) for n in names if hasattr(parsed, n)}
+
+
+def read_settings(path: str) -> dict[str, Any]:
+    """The settings in a YAML file: names and values, nothing nested.
+
+    Raises:
+        ValueError: If the file is not such a mapping.
+        OSError: If it cannot be read.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        line = str(error).replace("\n", " ")
+        raise ValueError(
+            f"`config` must be a YAML file. Received: config={path}: {line}"
+        ) from None
+    if not isinstance(values, dict):
+        raise ValueError(
+            "`config` must hold lines like `units: 512`. "
+            f"Received: config={path} with {type(values).__name__}"
+        )
+    return values
+
+
+def _normal(argument: str) -> str:
+    """`--seq-len=5` as `--seq_len=5`; values stay as they are."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def _title(group: Any) -> str:
+    return (type(group).__doc__ or "").split(";")[0].rstrip(".").lower()
+
+
+def _parser_of(hint: Any) -> type:
+    kinds = [k for k in typing.get_args(hint) or (hint,) if k is not type(None)]
+    return kinds[0]

@@ -1,0 +1,87 @@
+"""`tflm <command>`, and what happens around every command."""
+
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from tflm import __version__
+from tflm import config as configuration
+from tflm.command_line import noise
+from tflm.command_line.flags import USAGE_ERROR
+
+FAILURE = 1
+INTERRUPTED = 130
+
+COMMANDS = {
+    "train": "train a model on text",
+    "evaluate": "score a model on held-out text or on a file",
+    "generate": "write text with a model",
+    "export": "write a model as a SavedModel for TensorFlow Serving",
+}
+
+
+def main() -> None:
+    """The console script: `tflm <command> ...`."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: tflm <command> [flags]\n")
+        for name, meaning in COMMANDS.items():
+            print(f"  {name:<10} {meaning}")
+        print("\n`tflm <command> --help` lists the flags of a command.")
+        sys.exit(0 if arguments else USAGE_ERROR)
+    if arguments[0] == "--version":
+        print(__version__)
+        sys.exit(0)
+    if arguments[0] not in COMMANDS:
+        message = configuration.unknown("command", arguments[0], COMMANDS)
+        print(f"tflm: {message}", file=sys.stderr)
+        sys.exit(USAGE_ERROR)
+    command = importlib.import_module(f"tflm.{arguments[0]}")
+    run(command.main, arguments[1:])
+
+
+def run(
+    command: Callable[[Sequence[str]], int | None],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Runs a command and ends the process with its exit code.
+
+    An error of any kind becomes one line on standard error; `--verbose` shows
+    its traceback too.
+
+    Args:
+        command: Takes the arguments, returns an exit code or None for 0.
+        arguments: Default None: those of the process.
+    """
+    if arguments is None:
+        arguments = sys.argv[1:]
+    try:
+        code = command(arguments) or 0
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Who reads the output has gone, as `head` does.
+        sys.stderr.close()
+        code = FAILURE
+    except Exception as error:
+        if "--verbose" in arguments:
+            traceback.print_exc()
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        code = FAILURE
+    sys.exit(code)
+
+
+def start() -> None:
+    """Makes TensorFlow ready; a command calls it once its flags are good."""
+    noise.import_tensorflow_quietly()
+    noise.show_own_warnings()
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(getattr(error, "message", error)).split())
+    if isinstance(error, (ValueError, TypeError, OSError, ArithmeticError)):
+        return text or type(error).__name__
+    return f"{type(error).__name__}: {text}"

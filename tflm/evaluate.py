@@ -1,0 +1,75 @@
+"""`python -m tflm.evaluate`: scores a run's model on held-out text."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tflm import config as configuration
+from tflm.command_line import flags
+from tflm.command_line import main as command_line
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints one JSON object for each split, or for a file of text."""
+    parser = _parser()
+    parsed = parser.parse(arguments)
+    command_line.start()
+    from tflm import training
+    from tflm.training import report
+
+    path = parsed.model or training.newest()
+    trained = training.load(path)
+    overrides = flags.chosen(parsed, ["data_dir", "cache_dir", "encoding"])
+    if parsed.text_file:
+        config = configuration.from_flat(
+            {
+                "train_file": parsed.text_file,
+                "validation_fraction": 0.0,
+                "test_fraction": 0.0,
+                "text_feature": trained.config.data.text_feature,
+                **overrides,
+            }
+        )
+        _print(report.evaluate_files(trained, config))
+        return
+    text = report.text_of(trained, overrides)
+    if text.fingerprint() != training.RunDirectory.open(path).fingerprint:
+        print(
+            f"warning: the text of {text.text.name} is not the one that the "
+            "run was trained on: its held-out part may have been seen",
+            file=sys.stderr,
+        )
+    splits = [parsed.split] if parsed.split else text.held_out
+    for split in splits:
+        if split not in text.stores:
+            parser.error(configuration.unknown("split", split, text.stores))
+    for figures in report.evaluate(trained, text, splits).values():
+        _print(figures)
+
+
+def _parser() -> flags.Parser:
+    parser = flags.Parser("evaluate", "Score a model, one JSON object a split.")
+    parser.add_argument(
+        "model", nargs="?", help="directory of a run (default: the newest)"
+    )
+    parser.add_argument(
+        "--text_file",
+        nargs="+",
+        metavar="FILE",
+        help="score these files instead of the run's held-out splits",
+    )
+    parser.add_argument(
+        "--split", metavar="SPLIT", help="score this split alone"
+    )
+    data = configuration.DataConfig()
+    parser.add_settings(data, "the text", ["data_dir", "cache_dir", "encoding"])
+    return parser
+
+
+def _print(figures: dict[str, Any]) -> None:
+    print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,37 @@
+"""`python -m tflm.export`: writes a run's model as a SavedModel."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tflm.command_line import flags
+from tflm.command_line import main as command_line
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Exports the best weights of a run."""
+    command_line.start()
+    from tflm import training
+    from tflm.generation import GenerationSettings
+
+    parser = flags.Parser(
+        "export", "Write a run's model as a SavedModel for TensorFlow Serving."
+    )
+    parser.add_argument(
+        "model", nargs="?", help="directory of a run (default: the newest)"
+    )
+    parser.add_argument(
+        "--export_dir",
+        metavar="DIR",
+        default="saved_models",
+        help="folder in which the model's own folder stands",
+    )
+    parser.add_settings(GenerationSettings(), "what holds by default")
+    parsed = parser.parse(arguments)
+    settings = parser.settings_of(GenerationSettings, parsed)
+    trained = training.load(parsed.model or training.newest())
+    path = trained.export(Path(parsed.export_dir) / trained.name, settings)
+    print(path)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,82 @@
+"""`python -m tflm.train`: trains a language model on text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tflm import config as configuration
+from tflm.command_line import flags
+from tflm.command_line import main as command_line
+
+_BOUNDS = ("epochs", "max_steps", "max_minutes")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Trains, scores, samples and exports; returns the exit code."""
+    parser = _parser()
+    parsed = parser.parse(arguments)
+    given = flags.chosen(parsed, list(configuration.settings()))
+    try:
+        from_file = flags.read_settings(parsed.config) if parsed.config else {}
+        config = configuration.from_flat({**from_file, **given})
+    except (ValueError, TypeError, OSError) as error:
+        parser.error(str(error))
+    if parsed.resume:
+        for name in {**from_file, **given}:
+            if name not in _BOUNDS:
+                parser.error(
+                    f"`{name}` cannot change when a run is resumed; "
+                    f"{', '.join(_BOUNDS)} can"
+                )
+    command_line.start()
+    from tflm import training
+    from tflm.training import report
+
+    if parsed.resume:
+        path = Path(parsed.run_dir) if parsed.run_dir else training.newest()
+        session = training.resume(path, {**from_file, **given})
+    else:
+        name = _name(config)
+        path = Path(parsed.run_dir or training.free_name(name))
+        session = training.begin(config, path)
+    report.print_header(session)
+    reason = session.train(parsed.resume)
+    report.finish(session, reason, Path(parsed.export_dir))
+    return command_line.INTERRUPTED if reason == "interrupted" else 0
+
+
+def _parser() -> flags.Parser:
+    parser = flags.Parser("train", "Train a language model on text.")
+    parser.add_argument(
+        "--config", metavar="FILE", help="YAML file of settings; flags win"
+    )
+    parser.add_argument(
+        "--run_dir",
+        metavar="DIR",
+        help="directory of the run (default: runs/<dataset>-<model>)",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with --run_dir, or with the newest run",
+    )
+    parser.add_argument(
+        "--export_dir",
+        metavar="DIR",
+        default="saved_models",
+        help="folder of the exported models",
+    )
+    for group in vars(configuration.Config()).values():
+        parser.add_settings(group)
+    return parser
+
+
+def _name(config: configuration.Config) -> str:
+    """What a run is called that was given no name."""
+    files = config.data.train_file
+    source = Path(files[0]).name.split(".")[0] if files else config.data.dataset
+    letters = (c if c.isalnum() or c in "_-" else "_" for c in source)
+    return f"{''.join(letters) or 'text'}-{config.model.model}"
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,16 @@
+"""Runs: from settings to a directory that holds a trained model."""
+
+from tflm.training.run_directory import RunDirectory, free_name, newest
+from tflm.training.session import Session, begin, resume
+from tflm.training.trained_model import TrainedModel, load
+
+__all__ = [
+    "RunDirectory",
+    "Session",
+    "TrainedModel",
+    "begin",
+    "free_name",
+    "load",
+    "newest",
+    "resume",
+]

@@ -1,0 +1,310 @@
+"""The training loop: optimizer steps that Keras callbacks look on.
+
+Axes: B batch, T time, V vocabulary.
+"""
+
+import contextlib
+import dataclasses
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tflm.config import TrainingConfig
+from tflm.models import LanguageModel
+from tflm.pipelines import Windows
+from tflm.training import schedule
+from tflm.training.checkpoints import Checkpoints
+
+FINISHED, OUT_OF_TIME, STOPPED, INTERRUPTED = (
+    "finished",
+    "out of time",
+    "stopped early",
+    "interrupted",
+)
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run has come; all of it is in every checkpoint."""
+
+    step: int = 0  # optimizer steps taken
+    rounds: int = 0  # evaluations made, an "epoch" to Keras callbacks
+    seconds: float = 0.0  # spent in training
+    nats: float = 0.0  # since the last log
+    tokens: float = 0.0  # since the last log
+    # For the speed, since the last log: steps only, the first left out.
+    timed_tokens: float = 0.0
+    timed_seconds: float = 0.0
+
+
+class Loop:
+    """Trains a model on windows, step by step, and can go on from any step.
+
+    Keras callbacks see a batch at each step and an epoch at each evaluation.
+    The model must be compiled with its optimizer, which most callbacks use.
+
+    Args:
+        model: The compiled `LanguageModel`.
+        windows: The training data.
+        settings: Bounds, learning rate, how often to evaluate and to log.
+        evaluate: Called at each evaluation; gives figures by name for the
+            callbacks, such as `val_loss`.
+        callbacks: Keras callbacks. Their methods `on_log(step, logs)` and
+            `on_restore(step)`, where they have them, are called at each log
+            step and where a run goes on.
+        checkpoints: Where the run is kept.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        windows: Windows,
+        settings: TrainingConfig,
+        evaluate: Callable[[], dict[str, float]],
+        callbacks: list[keras.callbacks.Callback],
+        checkpoints: Checkpoints,
+    ):
+        self.model = model
+        self.optimizer = model.optimizer
+        self.windows = windows
+        self.settings = settings
+        self.evaluate = evaluate
+        self.callbacks = keras.callbacks.CallbackList(callbacks, model=model)
+        self.checkpoints = checkpoints
+        self.progress = Progress()
+        self._last_tick: float | None = None
+        self.total_steps = total_steps(windows, settings)
+        self.evaluate_every = evaluate_every(windows, settings)
+        self._strategy = tf.distribute.get_strategy()
+        self._train_step = tf.function(self._distributed_step)
+
+    def run(self, resume: bool = False) -> str:
+        """Trains to the first bound.
+
+        Args:
+            resume: bool. Whether to go on from the newest whole checkpoint,
+                if there is one. Default False.
+
+        Returns:
+            Why it ended: "finished", "out of time", "stopped early", or
+            "interrupted" (Ctrl-C; a second one ends at once).
+
+        Raises:
+            FloatingPointError: If the loss is no longer a finite number.
+        """
+        self.model.stop_training = False
+        self.callbacks.on_train_begin()
+        if resume:
+            self._restore()
+        with _interrupts() as interrupts:
+            reason = self._steps(interrupts)
+        if reason == INTERRUPTED:
+            self._save()
+        elif self.progress.step % self.evaluate_every:
+            self._round()
+        self.callbacks.on_train_end()
+        return reason
+
+    def part_done(self) -> float:
+        """The part of the run that is behind it, by the nearest bound."""
+        parts = [0.0]
+        if self.total_steps is not None:
+            parts.append(self.progress.step / self.total_steps)
+        if self.settings.max_minutes is not None:
+            parts.append(
+                self.progress.seconds / (60 * self.settings.max_minutes)
+            )
+        return max(parts)
+
+    def _steps(self, interrupts: list[int]) -> str:
+        progress = self.progress
+        batches = iter(
+            self.windows.dataset(progress.step, self.settings.epochs)
+        )
+        self.callbacks.on_epoch_begin(progress.rounds)
+        while True:
+            if interrupts:
+                return INTERRUPTED
+            if self.model.stop_training:
+                return STOPPED
+            if progress.step == self.total_steps:
+                return FINISHED
+            if self.part_done() >= 1:
+                return OUT_OF_TIME
+            self._step(next(batches))
+            if progress.step % self.settings.log_every == 0:
+                self._log()
+            if progress.step % self.evaluate_every == 0:
+                self._round()
+                self.callbacks.on_epoch_begin(progress.rounds)
+
+    def _step(self, batch: Any) -> None:
+        self.callbacks.on_train_batch_begin(self.progress.step)
+        self.optimizer.learning_rate = self.learning_rate()
+        nats, tokens = (float(sum_) for sum_ in self._train_step(*batch))
+        self.progress.step += 1
+        self.progress.nats += nats
+        self.progress.tokens += tokens
+        elapsed = self._tick()
+        if elapsed:
+            self.progress.timed_tokens += tokens
+            self.progress.timed_seconds += elapsed
+        if not math.isfinite(nats):
+            raise FloatingPointError(
+                f"the loss is {nats} at step {self.progress.step}: try a "
+                "lower --learning_rate, more --warmup_steps, a lower "
+                "--clipnorm or --precision float32"
+            )
+        logs = {"loss": nats / max(tokens, 1.0)}
+        self.callbacks.on_train_batch_end(self.progress.step - 1, logs)
+
+    def learning_rate(self) -> float:
+        """The learning rate of the step that comes next."""
+        return schedule.learning_rate(
+            self.settings.learning_rate,
+            self.settings.warmup_steps,
+            self.settings.schedule,
+            self.progress.step,
+            self.part_done(),
+        )
+
+    def _log(self) -> None:
+        progress = self.progress
+        logs = {
+            "epoch": self.windows.epoch(progress.step),
+            "loss": progress.nats / max(progress.tokens, 1.0),
+            "learning_rate": float(self.optimizer.learning_rate),
+            "tokens_per_second": progress.timed_tokens
+            / max(progress.timed_seconds, 1e-9),
+            "seconds": progress.seconds,
+        }
+        progress.nats = progress.tokens = 0.0
+        progress.timed_tokens = progress.timed_seconds = 0.0
+        self._tell("on_log", progress.step, logs)
+
+    def _tell(self, event: str, *args: Any) -> None:
+        """Calls the callbacks that know an event which Keras has not."""
+        for callback in self.callbacks.callbacks:
+            if hasattr(callback, event):
+                getattr(callback, event)(*args)
+
+    def _round(self) -> None:
+        """Evaluates, tells the callbacks, and writes a checkpoint."""
+        logs = {"step": self.progress.step, **self.evaluate()}
+        self.callbacks.on_epoch_end(self.progress.rounds, logs)
+        self.progress.rounds += 1
+        self._tick()
+        self._save()
+
+    def _save(self) -> None:
+        state = {
+            "progress": dataclasses.asdict(self.progress),
+            "callbacks": [
+                _scalars(callback) for callback in self.callbacks.callbacks
+            ],
+        }
+        self.checkpoints.save(self.progress.step, state)
+
+    def _restore(self) -> None:
+        state = self.checkpoints.restore()
+        if state is None:
+            return
+        self.progress = Progress(**state["progress"])
+        for callback, values in zip(
+            self.callbacks.callbacks, state["callbacks"], strict=True
+        ):
+            vars(callback).update(values)
+        self._tell("on_restore", self.progress.step)
+
+    def _tick(self) -> float:
+        """Adds the time since the last tick to the run's, and returns it.
+
+        The first step's time is left out: most of it is tracing.
+        """
+        now = time.monotonic()
+        elapsed = now - (self._last_tick or now)
+        self._last_tick = now
+        self.progress.seconds += elapsed
+        return elapsed
+
+    def _distributed_step(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        sums = self._strategy.run(
+            self._replica_step, args=(inputs, targets, weights)
+        )
+        return tuple(
+            self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
+            for value in sums
+        )
+
+    def _replica_step(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One optimizer step; the nats and the count of its targets."""
+        context = tf.distribute.get_replica_context()
+        count = tf.reduce_sum(weights)
+        total = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
+        with tf.GradientTape() as tape:
+            logits = self.model(inputs, training=True)  # [B,T,V]
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                targets, logits
+            )  # [B,T]
+            nats = tf.reduce_sum(losses * weights)
+            loss = nats / tf.maximum(total, 1.0)
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return nats, count
+
+
+def total_steps(windows: Windows, settings: TrainingConfig) -> int | None:
+    """Steps to the nearer of the bounds by epochs and by steps, if any."""
+    bounds = [] if settings.max_steps is None else [settings.max_steps]
+    if settings.epochs is not None:
+        bounds.append(windows.steps(settings.epochs))
+    return min(bounds, default=None)
+
+
+def evaluate_every(windows: Windows, settings: TrainingConfig) -> int:
+    """Steps between evaluations: as set, else an epoch within 50 to 1,000."""
+    if settings.evaluate_every is not None:
+        return settings.evaluate_every
+    return int(np.clip(windows.steps(1), 50, 1000))
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """A list that the first Ctrl-C appends to; the second one raises."""
+    received: list[int] = []
+
+    def receive(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    try:
+        before = signal.signal(signal.SIGINT, receive)
+    except ValueError:  # not in the main thread, where no Ctrl-C arrives
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _scalars(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    """The numbers and flags by which a callback decides."""
+    values = {}
+    for name, value in vars(callback).items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, (bool, int, float)):
+            values[name] = value
+    return values

@@ -1,0 +1,223 @@
+"""A whole run: text, model, loop, scores, and what it leaves behind."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tflm import config as configuration
+from tflm import models
+from tflm.evaluation import Score, Scorer
+from tflm.generation import TextGenerator, in_float32
+from tflm.models import LanguageModel
+from tflm.pipelines import Lanes, TokenStore, Windows
+from tflm.training import device
+from tflm.training.callbacks import (
+    BestWeights,
+    MetricsFile,
+    Samples,
+    TensorBoardLog,
+)
+from tflm.training.checkpoints import Checkpoints
+from tflm.training.loop import Loop
+from tflm.training.progress import ProgressLine
+from tflm.training.run_directory import RunDirectory
+from tflm.training.text import PreparedText, prepare
+
+_LANES = 64
+_LANE_STEP = 128
+# On the way, a held-out text is cut into segments of this many targets, which
+# are read side by side; the scores at the end are exact.
+_SEGMENT = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """A run that is ready to train.
+
+    Attributes:
+        run: Its directory.
+        text: Its data.
+        model: The model in training.
+        loop: Trains it.
+        best: Keeps the best weights.
+    """
+
+    run: RunDirectory
+    text: PreparedText
+    model: LanguageModel
+    loop: Loop
+    best: BestWeights
+
+    def train(self, resume: bool = False) -> str:
+        """Trains to the first bound; see `Loop.run`."""
+        reason = self.loop.run(resume)
+        if not self.run.model.exists():  # interrupted before an evaluation
+            self.loop.evaluate()
+            self.best.write()
+        return reason
+
+
+def begin(config: configuration.Config, path: Path) -> Session:
+    """Makes a new run: nothing is written before all is known to be good.
+
+    Args:
+        config: The settings.
+        path: The directory that the run shall have.
+
+    Returns:
+        The `Session`.
+
+    Raises:
+        FileExistsError: If `path` is taken.
+        ValueError, OSError: If the text is not what the settings say.
+    """
+    RunDirectory(path).check_free()
+    config = dataclasses.replace(config, training=config.training.resolved())
+    text = prepare(config)
+    windows = _windows(config, text)
+    precision = device.resolve(config.training.precision)
+    facts = {
+        "precision": precision,
+        "vocabulary_size": text.tokenizer.vocabulary_size,
+        # Without an END to learn from, none is ever generated.
+        "end_is_generated": text.stores["train"].counts.ends > 0,
+    }
+    model = _model(config, text, precision)
+    run = RunDirectory.create(
+        path, config, text.tokenizer, text.fingerprint(), facts
+    )
+    return _session(config, run, text, windows, model)
+
+
+def resume(path: Path, bounds: dict[str, Any]) -> Session:
+    """Takes a run up again where its last whole checkpoint stands.
+
+    Args:
+        path: The run's directory.
+        bounds: Settings of the training group that may differ from the run's:
+            `epochs`, `max_steps`, `max_minutes`.
+
+    Returns:
+        The `Session`, to be trained with `resume=True`.
+
+    Raises:
+        FileNotFoundError: If there is no run.
+        ValueError: If the text is no longer the one that the run began with.
+    """
+    run = RunDirectory.open(path)
+    config = run.config
+    training = dataclasses.replace(config.training, **bounds)
+    config = dataclasses.replace(config, training=training)
+    text = prepare(config, run.tokenizer)
+    if text.fingerprint() != run.fingerprint:
+        raise ValueError(
+            f"the text of {text.text.name} is not the one that {path} was "
+            "trained on (data_fingerprint.json): a run can only be resumed "
+            "on the same text"
+        )
+    model = _model(config, text, run.facts["precision"])
+    return _session(config, run, text, _windows(config, text), model)
+
+
+def score(model: LanguageModel, store: TokenStore) -> Score:
+    """The exact score of a split: each document in order, state carried."""
+    return Scorer(model).score(Lanes(store, _LANE_STEP, _LANES))
+
+
+def _windows(config: configuration.Config, text: PreparedText) -> Windows:
+    return Windows(
+        text.stores["train"],
+        config.sequences.seq_len,
+        config.sequences.batch_size,
+        config.training.seed,
+    )
+
+
+def _model(
+    config: configuration.Config, text: PreparedText, precision: str
+) -> LanguageModel:
+    """The model, compiled, its weights decided by the seed."""
+    training = config.training
+    keras.utils.set_random_seed(training.seed)
+    model = models.build(
+        config.model,
+        text.tokenizer.vocabulary_size,
+        device.dtype_policy(precision),
+    )
+    optimizer = keras.optimizers.AdamW(
+        training.learning_rate,
+        weight_decay=training.weight_decay,
+        global_clipnorm=training.clipnorm or None,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build(model.trainable_variables)
+    loss = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction="mean_with_sample_weight"
+    )
+    model.compile(optimizer, loss)
+    return model
+
+
+def _session(
+    config: configuration.Config,
+    run: RunDirectory,
+    text: PreparedText,
+    windows: Windows,
+    model: LanguageModel,
+) -> Session:
+    # What is scored, sampled and kept is float32, whatever trains.
+    copy = in_float32(model)
+    if copy is model:
+        copy = type(model).from_config(model.get_config())
+    generator = TextGenerator(
+        copy, text.tokenizer, allow_end=run.facts["end_is_generated"]
+    )
+    tensorboard = TensorBoardLog(run.tensorboard)
+    samples = Samples(generator, text.prompt(), run.samples, tensorboard)
+    counts = text.stores["train"].counts
+    progress = ProgressLine(counts.tokens / max(counts.characters, 1), samples)
+    best = BestWeights(copy, run.model)
+    metrics = MetricsFile(run.metrics)
+    callbacks = [metrics, tensorboard, best, samples, progress]
+    if "validation" in text.stores and config.training.patience:
+        patience = config.training.patience
+        callbacks.append(keras.callbacks.EarlyStopping(patience=patience))
+    loop = Loop(
+        model,
+        windows,
+        config.training,
+        _Evaluation(model, copy, text.stores.get("validation")),
+        callbacks,
+        Checkpoints(run.checkpoints, model, model.optimizer),
+    )
+    progress.loop = loop
+    return Session(run, text, model, loop, best)
+
+
+class _Evaluation:
+    """Brings the float32 copy up to date and scores it on validation."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        copy: LanguageModel,
+        store: TokenStore | None,
+    ):
+        self.model = model
+        self.copy = copy
+        self.scorer = Scorer(copy)
+        self.lanes = None
+        if store is not None:
+            self.lanes = Lanes(store, _LANE_STEP, _LANES, _SEGMENT)
+
+    def __call__(self) -> dict[str, float]:
+        self.copy.set_weights(self.model.get_weights())
+        if self.lanes is None:
+            return {}
+        score = self.scorer.score(self.lanes)
+        return {
+            "val_loss": score.nats_per_token,
+            "val_bits_per_character": score.bits_per_character,
+        }
