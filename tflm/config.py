@@ -19,6 +19,9 @@ SEQUENCES = ("windows",)
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("cosine", "constant")
 
+# Beside a close match, more valid names than these only hide it.
+_MOST_LISTED = 12
+
 # How long a run trains that is given no bound.
 DEFAULT_MINUTES = 3.0
 
@@ -263,6 +266,8 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
     names = list(valid)
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f": did you mean {close[0]!r}?" if close else "."
+    if close and len(names) > _MOST_LISTED:
+        return f"unknown {kind} {name!r}{hint}"
     return f"unknown {kind} {name!r}{hint} Valid: {', '.join(names)}"
 
 
