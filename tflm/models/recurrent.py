@@ -132,7 +132,9 @@ class RecurrentLanguageModel(LanguageModel):
         for index, layer in enumerate(self.recurrent):
             names = self._state_names(index)
             before = tuple(initial_state[name] for name in names)
-            hidden, after = layer(hidden, before, mask=mask)  # [B,T,U]
+            hidden, after = layer(
+                hidden, before, mask=mask, training=training
+            )  # [B,T,U]
             state.update(zip(names, after, strict=True))
             hidden = self.dropouts[index + 1](hidden, training=training)
         logits = tf.cast(self._project(hidden), tf.float32)  # [B,T,V]
