@@ -13,11 +13,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any
 
-MODELS = ("gru", "lstm", "simple_rnn")
+MODELS = ("gru", "lstm", "simple_rnn", "gpt")
 TOKENIZERS = ("characters",)
 SEQUENCES = ("windows",)
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("cosine", "constant")
+
+# What a kind of model takes for its default where that is not the field's.
+MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
+    "gpt": {
+        "num_layers": 4,
+        "embedding_dim": 128,
+        "tie_embeddings": True,
+        "learning_rate": 3e-3,
+        "weight_decay": 0.1,
+    },
+}
 
 # Beside a close match, more valid names than these only hide it.
 _MOST_LISTED = 12
@@ -130,7 +141,9 @@ class ModelConfig(Checked):
     model: str = setting("gru", "kind of model", MODELS)
     embedding_dim: int = setting(128, "width of the input; 0 means one-hot")
     units: int = setting(512, "units of each recurrent layer")
-    num_layers: int = setting(1, "recurrent layers")
+    num_layers: int = setting(1, "recurrent layers, or blocks of the GPT")
+    num_heads: int = setting(4, "attention heads of the GPT")
+    context: int = setting(128, "tokens that the GPT attends to")
     dropout: float = setting(0.0, "share of inputs and outputs dropped")
     tie_embeddings: bool = setting(
         False, "use the embedding's weights in the output layer too"
@@ -139,7 +152,14 @@ class ModelConfig(Checked):
     def _check_ranges(self) -> None:
         require_at_least(0, self, "embedding_dim")
         require_at_least(1, self, "units")
-        require_at_least(1, self, "num_layers")
+        for name in ("num_layers", "num_heads", "context"):
+            require_at_least(1, self, name)
+        if self.model == "gpt" and self.embedding_dim % (2 * self.num_heads):
+            raise ValueError(
+                "`embedding_dim` must be a multiple of twice `num_heads`. "
+                f"Received: embedding_dim={self.embedding_dim}, "
+                f"num_heads={self.num_heads}"
+            )
         require(0 <= self.dropout < 1, self, "dropout", "in [0, 1)")
         if self.tie_embeddings and not self.embedding_dim:
             raise ValueError(
@@ -240,6 +260,8 @@ def from_flat(values: Mapping[str, Any]) -> Config:
     for name in values:
         if name not in known:
             raise ValueError(unknown("setting", name, known))
+    usual = MODEL_DEFAULTS.get(str(values.get("model")), {})
+    values = {**usual, **values}
     groups = {}
     for group in dataclasses.fields(Config):
         entries = dataclasses.fields(group.type)  # type: ignore[arg-type]
@@ -288,8 +310,9 @@ def require_at_least(least: float, config: object, name: str) -> None:
 def _checked(entry: dataclasses.Field, hint: Any, value: Any) -> Any:
     """The value as its field's type, or a TypeError or ValueError."""
     if typing.get_origin(hint) is tuple:
-        value = (value,) if isinstance(value, str) else tuple(value)
-        allowed: tuple[type, ...] = (tuple,)
+        value = (value,) if isinstance(value, str) else value
+        value = tuple(value) if isinstance(value, list) else value
+        allowed: tuple[type, ...] = (str, tuple)
     elif isinstance(hint, types.UnionType):
         allowed = typing.get_args(hint)
     else:

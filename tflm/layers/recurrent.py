@@ -53,7 +53,7 @@ class Recurrent(keras.layers.Layer):
             name="scan",
         )
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         self.scan.build(input_shape)
         self.built = True
 
@@ -84,13 +84,14 @@ class Recurrent(keras.layers.Layer):
         self, inputs: tf.Tensor, state: list[tf.Tensor], mask: tf.Tensor | None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The cell alone: generation needs no loop for a single position."""
-        output, stepped = self.scan.cell(inputs[:, 0], state)  # [B,U]
+        _, stepped = self.scan.cell(inputs[:, 0], state)  # [B,U]
         if mask is not None:
             stepped = [
                 tf.where(mask, new, old)
                 for new, old in zip(stepped, state, strict=True)
             ]
-        return output[:, tf.newaxis], stepped  # [B,1,U]
+        # The first state is the output, and gives no gradient where masked.
+        return stepped[0][:, tf.newaxis], stepped  # [B,1,U]
 
     def compute_mask(self, *unused: Any) -> None:
         """None: a mask is an argument here, it does not travel on tensors."""

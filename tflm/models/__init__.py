@@ -3,6 +3,7 @@
 import keras
 
 from tflm import config
+from tflm.models.gpt import GPT
 from tflm.models.language_model import LanguageModel, State
 from tflm.models.recurrent import GRU, LSTM, SimpleRNN
 
@@ -14,12 +15,14 @@ if keras.backend.backend() != "tensorflow":
     )
 
 KINDS: dict[str, type[LanguageModel]] = {
+    "gpt": GPT,
     "gru": GRU,
     "lstm": LSTM,
     "simple_rnn": SimpleRNN,
 }
 
 __all__ = [
+    "GPT",
     "GRU",
     "KINDS",
     "LSTM",
@@ -47,12 +50,6 @@ def build(
     >>> build(config.ModelConfig(units=8), vocabulary_size=20).units
     8
     """
-    return KINDS[settings.model](
-        vocabulary_size=vocabulary_size,
-        embedding_dim=settings.embedding_dim,
-        units=settings.units,
-        num_layers=settings.num_layers,
-        dropout=settings.dropout,
-        tie_embeddings=settings.tie_embeddings,
-        dtype=dtype,
-    )
+    kind = KINDS[settings.model]
+    chosen = {name: getattr(settings, name) for name in kind.settings}
+    return kind(vocabulary_size=vocabulary_size, dtype=dtype, **chosen)

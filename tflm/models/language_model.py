@@ -4,7 +4,7 @@ Axes: B batch, T time, V vocabulary.
 """
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -31,6 +31,8 @@ class LanguageModel(keras.Model, abc.ABC):
     """
 
     built: bool
+    # The settings of `config.ModelConfig` that the constructor takes.
+    settings: ClassVar[tuple[str, ...]]
 
     def __init__(self, *, vocabulary_size: int, **kwargs: Any):
         # The state holds float32 that no dtype policy may round.

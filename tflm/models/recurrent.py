@@ -43,6 +43,13 @@ class RecurrentLanguageModel(LanguageModel):
     array([6], dtype=int32)
     """
 
+    settings = (
+        "embedding_dim",
+        "units",
+        "num_layers",
+        "dropout",
+        "tie_embeddings",
+    )
     layer: ClassVar[type[layers.Recurrent]]
 
     def __init__(
@@ -95,7 +102,7 @@ class RecurrentLanguageModel(LanguageModel):
         # Weights at once: a model can be counted, saved and loaded unused.
         self.build((None, None))
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         if self.built:  # Keras builds once more when it loads a model
             return
         width = self.embedding_dim or self.vocabulary_size

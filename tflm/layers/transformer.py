@@ -1,0 +1,107 @@
+"""A transformer block: attention, then a network for each position.
+
+Axes: B batch, T time, D width.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tflm.layers.attention import CachedAttention
+
+_WIDENING = 4  # of the inner layer
+
+
+@keras.saving.register_keras_serializable(package="tflm")
+class TransformerBlock(keras.layers.Layer):
+    """`x + attention(norm(x))`, then `x + network(norm(x))`.
+
+    Args:
+        num_heads, context, dropout, rotary: See `CachedAttention`.
+        **kwargs: Keras's own layer arguments (`name`, `dtype`).
+
+    Call arguments and results are those of `CachedAttention`.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_heads: int,
+        context: int,
+        dropout: float = 0.0,
+        rotary: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.num_heads = num_heads
+        self.context = context
+        self.dropout = dropout
+        self.rotary = rotary
+        self.supports_masking = True
+
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        # Layers
+        width = input_shape[-1]
+        policy = self.dtype_policy
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, dtype=policy, name="attention_norm"
+        )
+        self.attention = CachedAttention(
+            num_heads=self.num_heads,
+            context=self.context,
+            dropout=self.dropout,
+            rotary=self.rotary,
+            dtype=policy,
+            name="attention",
+        )
+        self.network_norm = keras.layers.LayerNormalization(
+            epsilon=1e-5, dtype=policy, name="network_norm"
+        )
+        self.widen = keras.layers.Dense(
+            _WIDENING * width, dtype=policy, name="widen"
+        )
+        self.narrow = keras.layers.Dense(width, dtype=policy, name="narrow")
+        for layer in (self.attention_norm, self.attention, self.network_norm):
+            layer.build(input_shape)
+        self.widen.build(input_shape)
+        self.narrow.build((*input_shape[:-1], _WIDENING * width))
+        self.drop = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.built = True
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        positions: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        ring: tuple[tf.Tensor, tf.Tensor] | None = None,
+        position: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
+        # Forward graph
+        attended, ring = self.attention(
+            self.attention_norm(inputs),
+            positions,
+            mask=mask,
+            ring=ring,
+            position=position,
+            training=training,
+        )
+        hidden = inputs + self.drop(attended, training=training)  # [B,T,D]
+        inner = self.widen(self.network_norm(hidden))  # [B,T,4D]
+        inner = tf.nn.gelu(inner, approximate=True)
+        narrowed = self.drop(self.narrow(inner), training=training)
+        return hidden + narrowed, ring
+
+    def compute_mask(self, *unused: Any, **also: Any) -> None:
+        """None: a mask is an argument here, it does not travel on tensors."""
+
+    def get_config(self) -> dict[str, Any]:
+        # Config
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "context": self.context,
+            "dropout": self.dropout,
+            "rotary": self.rotary,
+        }
