@@ -14,7 +14,7 @@ from dataclasses import field
 from typing import Any
 
 MODELS = ("gru", "lstm", "simple_rnn", "gpt")
-TOKENIZERS = ("characters",)
+TOKENIZERS = ("characters", "bytes")
 SEQUENCES = ("windows",)
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("cosine", "constant")

@@ -7,12 +7,15 @@ import tensorflow as tf
 
 from tflm import config
 from tflm.tokenizers import tokenizer as _tokenizer
+from tflm.tokenizers.byte_tokens import Bytes
 from tflm.tokenizers.characters import Characters
 from tflm.tokenizers.tokenizer import Tokenizer
 
-KINDS: dict[str, type[Tokenizer]] = {Characters.kind: Characters}
+KINDS: dict[str, type[Tokenizer]] = {
+    kind.kind: kind for kind in (Bytes, Characters)
+}
 
-__all__ = ["KINDS", "Characters", "Tokenizer", "load", "train"]
+__all__ = ["KINDS", "Bytes", "Characters", "Tokenizer", "load", "train"]
 
 
 def train(
@@ -29,6 +32,8 @@ def train(
     Returns:
         The `Tokenizer`.
     """
+    if settings.tokenizer == Bytes.kind:
+        return Bytes()
     return Characters.train(
         texts,
         vocabulary_size=settings.vocabulary_size,

@@ -82,6 +82,11 @@ class Characters(Tokenizer):
         Raises:
             ValueError: If no character is left.
         """
+        if vocabulary_size is not None and vocabulary_size <= _SPECIAL:
+            raise ValueError(
+                f"`vocabulary_size` must be at least {_SPECIAL + 1}. "
+                f"Received: vocabulary_size={vocabulary_size}"
+            )
         counts: Counter[str] = Counter()
         for text in texts:
             # The same op as in `tokenize`: Python's own lower() differs.
