@@ -1,0 +1,102 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tflm import generation, models
+from tflm.tokenizers import Characters
+
+# Two, three and four bytes, a combining mark and a newline among them.
+VOCABULARY = "ab c\né\N{COMBINING ACUTE ACCENT}日\N{GRINNING FACE}"
+
+PROMPTS = ["", "a", "ab cab", "日é\n" * 7, "what is not known: ∞", "c" * 30]
+
+
+class Alphabet(models.LanguageModel):
+    """After each id the next one is all but certain; the last one ends.
+
+    With `always` it is that id, whatever was read.
+    """
+
+    def __init__(self, *, always=None, **options):
+        super().__init__(**options)
+        self.always = always
+
+    def call(
+        self,
+        ids,
+        mask=None,
+        initial_state=None,
+        return_state=False,
+        training=None,
+    ):
+        if mask is None:
+            mask = tf.ones_like(ids, tf.bool)
+        following = tf.where(ids == 2, 4, ids + 1)
+        following = tf.where(following == self.vocabulary_size, 3, following)
+        if self.always is not None:
+            following = tf.fill(tf.shape(ids), self.always)
+        logits = 100 * tf.one_hot(following, self.vocabulary_size)
+        # A masked position must not be looked at.
+        logits = tf.where(mask[..., tf.newaxis], logits, np.nan)
+        read = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+        state = {"position": initial_state["position"] + read}
+        return (logits, state) if return_state else logits
+
+    def get_initial_state(self, batch_size):
+        return {"position": tf.zeros([batch_size], tf.int32)}
+
+
+class Surfaces(Characters):
+    """Reads letters but says what it is told to say for an id."""
+
+    def __init__(self, vocabulary, surfaces):
+        super().__init__(vocabulary)
+        self.surfaces = surfaces
+
+    def detokenize(self, ids):
+        surfaces = np.array(["", "?", "", "", *self.surfaces], object)
+        return tf.strings.reduce_join(tf.gather(surfaces, ids), axis=-1)
+
+
+@pytest.fixture
+def letters():
+    return Characters("abcdefghij")
+
+
+@pytest.fixture
+def alphabet(letters):
+    return Alphabet(vocabulary_size=letters.vocabulary_size)
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    return Characters(VOCABULARY)
+
+
+def random_model(kind, tokenizer, **options):
+    """A small model whose weights are large enough to have preferences."""
+    keras.utils.set_random_seed(5)
+    model = kind(
+        vocabulary_size=tokenizer.vocabulary_size,
+        embedding_dim=5,
+        units=12,
+        **options,
+    )
+    model.set_weights([2 * array for array in model.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="session")
+def model(tokenizer):
+    return random_model(models.GRU, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def text_generator(model, tokenizer):
+    return generation.TextGenerator(model, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def one_step(model, tokenizer):
+    return generation.OneStep(model, tokenizer)

@@ -1,0 +1,91 @@
+"""The text to expect, from weights and settings alone: NumPy, nothing of tflm.
+
+Only the draw itself is TensorFlow Probability's, one row at a time, since that
+is how it is specified.
+"""
+
+import numpy as np
+import tensorflow_probability as tfp
+
+UNKNOWN, START, END = 1, 2, 3
+FIRST = 4  # the id of the vocabulary's first entry
+
+
+def generate(cell, weights, vocabulary, prompt, *, seed=0, **settings):
+    """Continues one prompt; returns the completion and the finish reason.
+
+    Weights are in Keras's order: embedding, three arrays a layer, kernel and
+    bias of the output.
+    """
+    known = {character: FIRST + i for i, character in enumerate(vocabulary)}
+    ids = [START, *(known.get(character, UNKNOWN) for character in prompt)]
+    units = len(weights[2])
+    states = [np.zeros((2, units)) for _ in weights[1:-2:3]]
+    completion = ""
+    for token in ids[:-1]:
+        read(cell, weights, states, token)
+    token, position = ids[-1], len(ids)
+    for _ in range(settings.pop("max_new_tokens", 20)):
+        logits = read(cell, weights, states, token)
+        token = choose(logits, (seed, position), **settings)
+        if token == END:
+            return completion, "end"
+        completion += vocabulary[token - FIRST]
+        position += 1
+    return completion, "length"
+
+
+def read(cell, weights, states, token):
+    """Reads one token: changes the states in place, returns logits [V]."""
+    embedding, *layers, kernel, bias = weights
+    hidden = embedding[token].astype(np.float64)
+    for state, first in zip(states, range(0, len(layers), 3), strict=True):
+        hidden = cell(hidden, state, *layers[first : first + 3])
+    return hidden @ kernel + bias
+
+
+def gru(inputs, state, kernel, recurrent, biases):
+    """Keras's GRU with `reset_after`; the state's second half is not used."""
+    hidden = state[0].copy()
+    z, r, c = np.split(inputs @ kernel + biases[0], 3)
+    hz, hr, hc = np.split(hidden @ recurrent + biases[1], 3)
+    update = sigmoid(z + hz)
+    candidate = np.tanh(c + sigmoid(r + hr) * hc)
+    state[0] = update * hidden + (1 - update) * candidate
+    return state[0]
+
+
+def lstm(inputs, state, kernel, recurrent, bias):
+    """Keras's LSTM; the state holds hidden and cell."""
+    gates = inputs @ kernel + state[0] @ recurrent + bias
+    i, f, c, o = np.split(gates, 4)
+    state[1] = sigmoid(f) * state[1] + sigmoid(i) * np.tanh(c)
+    state[0] = sigmoid(o) * np.tanh(state[1])
+    return state[0]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def choose(logits, seed, temperature=1.0, top_k=0, top_p=1.0, allow_end=True):
+    """The next id from logits [V]: bans, temperature, top-k, top-p, draw."""
+    logits = narrow(logits, temperature, top_k, top_p, allow_end)
+    if temperature == 0:
+        return int(np.argmax(logits))
+    row = tfp.distributions.Categorical(logits=logits.astype(np.float32))
+    return int(row.sample(seed=seed))
+
+
+def narrow(logits, temperature, top_k, top_p, allow_end):
+    logits = np.array(logits, np.float64)
+    logits[:FIRST] = [-np.inf] * 3 + [logits[END] if allow_end else -np.inf]
+    logits = logits / (temperature or 1.0)
+    order = np.argsort(-logits, kind="stable")
+    if top_k:
+        logits[order[top_k:]] = -np.inf
+    shares = np.exp(logits[order] - logits.max())
+    before = np.cumsum(shares / shares.sum()) - shares / shares.sum()
+    if top_p < 1:
+        logits[order[before >= top_p]] = -np.inf
+    return logits

@@ -1,0 +1,164 @@
+"""Text token by token, with the state in the caller's hands.
+
+Axes: B batch, (T) tokens of a row, ragged.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tflm import sampling
+from tflm.generation.generator import STEP_SETTINGS, Generator
+from tflm.generation.settings import GenerationSettings
+from tflm.models import LanguageModel, State
+from tflm.tokenizers import Tokenizer
+
+
+class OneStep(Generator):
+    """Reads what is new in each row and gives the text of its next token.
+
+    The state is the model's and `last_id` int32[B], the token last drawn. A
+    row reads its new text:
+
+    - A row at position 0 reads START before it; the text may be empty.
+    - The text of `last_id` stands for that very token.
+    - Any other text is tokenized and read whole.
+    - After position 0, a row with an empty text stays as it is and gives an
+      empty text: so a row that met END, whose text is empty, stays ended.
+
+    See `Generator` for the arguments.
+
+    Example:
+    >>> from tflm.models import GRU
+    >>> from tflm.tokenizers import Characters
+    >>> tokenizer = Characters("abc")
+    >>> model = GRU(vocabulary_size=tokenizer.vocabulary_size, units=8)
+    >>> one_step = OneStep(model, tokenizer)
+    >>> text, states = one_step.generate_one_step(["ab", ""])
+    >>> text, states = one_step.generate_one_step(text, states, top_k=2)
+    >>> text.shape, states["position"].shape
+    (TensorShape([2]), TensorShape([2]))
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        settings: GenerationSettings | None = None,
+        *,
+        allow_end: bool = True,
+    ):
+        super().__init__(model, tokenizer, settings, allow_end=allow_end)
+        self.step = tf.function(
+            self._step, input_signature=self._signature(), autograph=False
+        )
+
+    def generate_one_step(
+        self,
+        inputs: Any,
+        states: State | None = None,
+        temperature: Any = None,
+        top_k: Any = None,
+        top_p: Any = None,
+        seed: Any = None,
+    ) -> tuple[tf.Tensor, State]:
+        """Generates the next token of every row.
+
+        Args:
+            inputs: Strings [B]: prompts at first, then what came out last.
+            states: State that the call before returned. Default None: the
+                rows are new.
+            temperature: float32, scalar or [B]. Default None: as in
+                `settings`, like the following.
+            top_k: int32, scalar or [B].
+            top_p: float32, scalar or [B].
+            seed: int32, scalar or [B].
+
+        Returns:
+            The text of the next tokens, string[B], and the states.
+
+        Raises:
+            ValueError: If `inputs` is not of rank 1.
+            tf.errors.InvalidArgumentError: If a setting breaks its rule.
+        """
+        inputs = tf.convert_to_tensor(inputs, tf.string)
+        if inputs.shape.rank != 1:
+            raise ValueError(
+                "`inputs` must be strings of shape [B]; put a single one in "
+                f"a list. Received: inputs.shape={inputs.shape}"
+            )
+        if states is None:
+            states = self.initial_state(tf.size(inputs))
+        settings = {
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "seed": seed,
+        }
+        return self.step(inputs, states, **self.tensors(settings))
+
+    def initial_state(self, batch_size: int | tf.Tensor) -> State:
+        """The states of `batch_size` new rows: tensors by name, all zeros."""
+        return {
+            **self.model.get_initial_state(batch_size),
+            "last_id": tf.zeros([batch_size], tf.int32),
+        }
+
+    def _signature(self) -> tuple:
+        states = {
+            name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
+            for name, tensor in self.initial_state(1).items()
+        }
+        settings = [
+            tf.TensorSpec(None, sampling.SETTINGS[name].dtype, name)
+            for name in STEP_SETTINGS
+        ]
+        return tf.TensorSpec([None], tf.string, "inputs"), states, *settings
+
+    def _step(
+        self,
+        inputs: tf.Tensor,
+        states: State,
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        top_p: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> tuple[tf.Tensor, State]:
+        settings = sampling.row_settings(
+            tf.size(inputs),
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+        )
+        state = dict(states)
+        last_id = state.pop("last_id")
+        ids = self._new_ids(inputs, state["position"], last_id)
+        reads = ids.row_lengths() > 0  # [B]
+        last, state = self._read(ids, state)
+        drawn, state = self._next(last, reads, state, settings)
+        outputs = tf.where(reads, self._text_of(drawn), "")
+        state["last_id"] = tf.where(reads, drawn, last_id)
+        return outputs, state
+
+    def _new_ids(
+        self, inputs: tf.Tensor, position: tf.Tensor, last_id: tf.Tensor
+    ) -> tf.RaggedTensor:
+        """What each row has to read, ids [B,(T)]."""
+        new = position == 0
+        repeats = (inputs == self._text_of(last_id)) & (inputs != "") & ~new
+        first = tf.where(new, self.tokenizer.start_id, last_id)  # [B]
+        return tf.concat(
+            [
+                tf.ragged.boolean_mask(
+                    first[:, tf.newaxis], (new | repeats)[:, tf.newaxis]
+                ),
+                self.tokenizer.tokenize(tf.where(repeats, "", inputs)),
+            ],
+            axis=1,
+        )
+
+    def _text_of(self, ids: tf.Tensor) -> tf.Tensor:
+        """The text of single tokens, string[B]; END's is empty."""
+        text = self.tokenizer.detokenize(ids[:, tf.newaxis])
+        return tf.where(ids == self.tokenizer.end_id, "", text)

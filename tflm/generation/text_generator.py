@@ -1,0 +1,185 @@
+"""Whole texts, the loop over tokens inside the graph.
+
+Axes: B batch, (T) tokens of a row, ragged, S steps of the loop.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tflm import sampling
+from tflm.generation.generator import Generator
+from tflm.generation.settings import GenerationSettings
+from tflm.models import LanguageModel
+from tflm.tokenizers import Tokenizer
+
+
+class TextGenerator(Generator):
+    """Continues prompts of any length, each by its own settings.
+
+    A row ends at END or after `max_new_tokens`; the loop ends with the last
+    row. There is one trace for all batches. See `Generator` for the arguments.
+
+    Example:
+    >>> from tflm.models import GRU
+    >>> from tflm.tokenizers import Characters
+    >>> tokenizer = Characters("abc")
+    >>> model = GRU(vocabulary_size=tokenizer.vocabulary_size, units=8)
+    >>> generator = TextGenerator(model, tokenizer, allow_end=False)
+    >>> generated = generator.generate(["ab", ""], max_new_tokens=[2, 3])
+    >>> generated["num_tokens"].numpy().tolist()
+    [2, 3]
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        settings: GenerationSettings | None = None,
+        *,
+        allow_end: bool = True,
+    ):
+        super().__init__(model, tokenizer, settings, allow_end=allow_end)
+        self.texts = tf.function(
+            self._texts, input_signature=_signature(), autograph=False
+        )
+
+    def generate(
+        self,
+        prompts: Any,
+        *,
+        max_new_tokens: Any = None,
+        temperature: Any = None,
+        top_k: Any = None,
+        top_p: Any = None,
+        seed: Any = None,
+    ) -> dict[str, tf.Tensor]:
+        """Continues prompts.
+
+        Args:
+            prompts: A string, or strings [B]. They may be empty.
+            max_new_tokens: int32, scalar or [B], END not counted. Default
+                None: as in `settings`, like the following.
+            temperature: float32, scalar or [B].
+            top_k: int32, scalar or [B].
+            top_p: float32, scalar or [B].
+            seed: int32, scalar or [B].
+
+        Returns:
+            A dict of tensors [B], or of scalars if `prompts` is one string:
+            - `text`: string, the prompt and its continuation, valid UTF-8.
+            - `completion`: string, the continuation, valid UTF-8.
+            - `completion_bytes`: string, the continuation as it is.
+            - `num_tokens`: int32, the tokens generated, END not counted.
+            - `finish_reason`: string, `end` or `length`.
+
+        Raises:
+            ValueError: If `prompts` has a rank above 1.
+            tf.errors.InvalidArgumentError: If a setting breaks its rule.
+        """
+        prompts = tf.convert_to_tensor(prompts, tf.string)
+        if prompts.shape.rank not in (0, 1):
+            raise ValueError(
+                "`prompts` must be a string or strings of shape [B]. "
+                f"Received: prompts.shape={prompts.shape}"
+            )
+        settings = {
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "seed": seed,
+        }
+        rows = tf.reshape(prompts, [-1])  # [B]
+        generated = self.texts(rows, **self.tensors(settings))
+        if prompts.shape.rank == 0:
+            return {name: tensor[0] for name, tensor in generated.items()}
+        return generated
+
+    def _texts(
+        self,
+        prompt: tf.Tensor,
+        max_new_tokens: tf.Tensor,
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        top_p: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        batch_size = tf.size(prompt)
+        limits = sampling.checked_rows(
+            "max_new_tokens", max_new_tokens, batch_size
+        )
+        settings = sampling.row_settings(
+            batch_size,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+        )
+        start = tf.fill([batch_size, 1], self.tokenizer.start_id)
+        ids = tf.concat([start, self.tokenizer.tokenize(prompt)], axis=1)
+        ids, ended = self._continue(ids, limits, settings)
+        completion = self.tokenizer.detokenize(ids)
+        return {
+            "text": _valid(prompt + completion),
+            "completion": _valid(completion),
+            "completion_bytes": completion,
+            "num_tokens": tf.cast(ids.row_lengths(), tf.int32),
+            "finish_reason": tf.where(ended, "end", "length"),
+        }
+
+    def _continue(
+        self,
+        ids: tf.RaggedTensor,
+        limits: tf.Tensor,
+        settings: sampling.RowSettings,
+    ) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """The ids [B,(T)] that follow `ids` [B,(T)], and who met END [B]."""
+        state = self.model.get_initial_state(tf.size(limits))
+        last, state = self._read(ids, state)
+
+        def step(
+            count: tf.Tensor, last: tf.Tensor, goes_on: tf.Tensor, *rest: Any
+        ) -> tuple:
+            ended, lengths, state, steps = rest
+            drawn, state = self._next(last, goes_on, state, settings)
+            ends = goes_on & (drawn == self.tokenizer.end_id)
+            grows = goes_on & ~ends
+            lengths += tf.cast(grows, tf.int32)
+            count += 1
+            steps = steps.write(count, drawn)
+            goes_on = grows & (lengths < limits)
+            return count, drawn, goes_on, ended | ends, lengths, state, steps
+
+        # What a row draws after its end is cut off by its length. The steps
+        # begin with the prompt's last ids: an empty array cannot be stacked.
+        steps = tf.TensorArray(tf.int32, size=1, dynamic_size=True)
+        none = tf.zeros_like(limits)  # [B]
+        _, _, _, ended, lengths, _, steps = tf.while_loop(
+            lambda count, last, goes_on, *rest: tf.reduce_any(goes_on),
+            step,
+            (
+                tf.constant(0),
+                last,
+                limits > 0,
+                tf.zeros_like(limits, tf.bool),
+                none,
+                state,
+                steps.write(0, last),
+            ),
+        )
+        drawn = tf.transpose(steps.stack()[1:])  # [B,S]
+        return tf.RaggedTensor.from_tensor(drawn, lengths), ended
+
+
+def _signature() -> tuple[tf.TensorSpec, ...]:
+    settings = [
+        tf.TensorSpec(None, setting.dtype, name)
+        for name, setting in sampling.SETTINGS.items()
+    ]
+    return tf.TensorSpec([None], tf.string, "prompt"), *settings
+
+
+def _valid(text: tf.Tensor) -> tf.Tensor:
+    """Valid UTF-8, U+FFFD in the place of what is broken."""
+    return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8")

@@ -1,0 +1,158 @@
+"""The settings of generation: their rules, and their values for each row.
+
+A setting is one number for all rows or one number a row, so that requests
+with different settings share a batch. Axes: B batch.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tflm.sampling.seeds import row_seeds
+
+_INFINITY = float("inf")
+_LARGEST = tf.int32.max
+
+
+class Setting(NamedTuple):
+    """The type and the rule of one setting.
+
+    `holds` takes a Python number or a tensor: one rule for both.
+    """
+
+    dtype: tf.DType
+    rule: str
+    holds: Callable[[Any], Any]
+
+
+SETTINGS = {
+    "max_new_tokens": Setting(
+        tf.int32,
+        f"from 0 to {_LARGEST}",
+        lambda value: (value >= 0) & (value <= _LARGEST),
+    ),
+    "temperature": Setting(
+        tf.float32,
+        "finite and at least 0",
+        lambda value: (value >= 0) & (value < _INFINITY),
+    ),
+    "top_k": Setting(
+        tf.int32,
+        f"from 0 (off) to {_LARGEST}",
+        lambda value: (value >= 0) & (value <= _LARGEST),
+    ),
+    "top_p": Setting(
+        tf.float32,
+        "above 0 and at most 1 (off)",
+        lambda value: (value > 0) & (value <= 1),
+    ),
+    "seed": Setting(
+        tf.int32,
+        f"from -1 (a fresh one) to {_LARGEST}",
+        lambda value: (value >= -1) & (value <= _LARGEST),
+    ),
+}
+
+
+class RowSettings(NamedTuple):
+    """How each row is sampled, every field of shape [B]."""
+
+    temperature: tf.Tensor  # float32[B]; 0 is greedy
+    top_k: tf.Tensor  # int32[B]; 0 is off
+    top_p: tf.Tensor  # float32[B]; 1 is off
+    seed: tf.Tensor  # int32[B]; every row has its own
+
+
+def row_settings(
+    batch_size: int | tf.Tensor,
+    *,
+    temperature: Any = 1.0,
+    top_k: Any = 0,
+    top_p: Any = 1.0,
+    seed: Any = -1,
+) -> RowSettings:
+    """Checks the settings of sampling and gives every row its own.
+
+    Args:
+        batch_size: Number of rows, int or int32 scalar.
+        temperature: float32, scalar or [B]: divides the logits; 0 is greedy.
+        top_k: int32, scalar or [B]: how many tokens to draw from; 0 is off.
+        top_p: float32, scalar or [B]: the probability to draw from; 1 is off.
+        seed: int32, scalar or [B], see `row_seeds`.
+
+    Returns:
+        `RowSettings` of tensors [B].
+
+    Raises:
+        tf.errors.InvalidArgumentError: If a value breaks its rule, also from
+            inside a graph.
+
+    Example:
+    >>> row_settings(2, temperature=[0.0, 0.5], seed=7).seed.numpy().tolist()
+    [7, 8]
+    """
+    seed = checked_rows("seed", seed, batch_size, broadcast=False)
+    return RowSettings(
+        checked_rows("temperature", temperature, batch_size),
+        checked_rows("top_k", top_k, batch_size),
+        checked_rows("top_p", top_p, batch_size),
+        row_seeds(seed, batch_size),
+    )
+
+
+def checked_rows(
+    name: str, value: Any, batch_size: int | tf.Tensor, broadcast: bool = True
+) -> tf.Tensor:
+    """The values [B] of one of `SETTINGS`, once they are found to be sound.
+
+    The values come out of the check itself, so that no graph can use them and
+    leave the check out.
+
+    Args:
+        name: Name of the setting.
+        value: One number or [B] of them; a tensor may have unknown rank.
+        batch_size: Number of rows, int or int32 scalar.
+        broadcast: Whether one number becomes [B]; otherwise it stays one.
+
+    Returns:
+        Tensor [B] of the setting's type.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If a value breaks the rule or there is
+            neither one value nor one a row.
+
+    Example:
+    >>> checked_rows("top_k", 5, batch_size=3).numpy().tolist()
+    [5, 5, 5]
+    """
+    setting = SETTINGS[name]
+    value = tf.convert_to_tensor(value, setting.dtype)
+    rank = tf.rank(value)
+    one_a_row = tf.equal(rank, 1) & tf.equal(tf.size(value), batch_size)
+    fits = tf.equal(rank, 0) | one_a_row
+    holds = setting.holds(value)
+
+    def refuse() -> tf.Tensor:
+        numbers = (
+            f"`{name}` must be one number or one a row. Received: shape=",
+            tf.shape(value),
+            "for a number of rows of",
+            batch_size,
+        )
+        wrong = tf.boolean_mask(
+            tf.reshape(value, [-1]), ~tf.reshape(holds, [-1])
+        )
+        rule = (f"`{name}` must be {setting.rule}. Received: {name}=", wrong)
+        checks = [_assert(fits, numbers), _assert(tf.size(wrong) == 0, rule)]
+        # Eagerly an assertion has raised by now and is None.
+        with tf.control_dependencies([op for op in checks if op is not None]):
+            return tf.identity(value)
+
+    value = tf.cond(fits & tf.reduce_all(holds), lambda: value, refuse)
+    return tf.broadcast_to(value, [batch_size]) if broadcast else value
+
+
+def _assert(condition: tf.Tensor, message: tuple) -> tf.Operation | None:
+    data = [tf.convert_to_tensor(part) for part in message]
+    return tf.raw_ops.Assert(condition=condition, data=data, summarize=3)
