@@ -101,7 +101,8 @@ class Recurrent(keras.layers.Layer):
         return {**super().get_config(), "units": self.units}
 
 
-@keras.saving.register_keras_serializable(package="tflm")
+# Their package tells them from the models of the same names.
+@keras.saving.register_keras_serializable(package="tflm.layers")
 class SimpleRNN(Recurrent):
     """Elman's network: `h = tanh(x K + h R + b)`; see `Recurrent`.
 
@@ -113,7 +114,7 @@ class SimpleRNN(Recurrent):
     state_names = ("hidden",)
 
 
-@keras.saving.register_keras_serializable(package="tflm")
+@keras.saving.register_keras_serializable(package="tflm.layers")
 class GRU(Recurrent):
     """Gated recurrent unit, its reset gate after the product; see `Recurrent`.
 
@@ -128,7 +129,7 @@ class GRU(Recurrent):
     state_names = ("hidden",)
 
 
-@keras.saving.register_keras_serializable(package="tflm")
+@keras.saving.register_keras_serializable(package="tflm.layers")
 class LSTM(Recurrent):
     """Long short-term memory; see `Recurrent`.
 

@@ -99,7 +99,8 @@ def scan(
 
         return (outputs, *(tf.transpose(state) for state in last)), gradient
 
-    kernel, recurrent, bias = (tf.convert_to_tensor(w) for w in weights)
+    # Keras hands variables over rounded where a layer is called by itself.
+    kernel, recurrent, bias = (_float32(w) for w in weights)
     if bias.shape.rank == 1:
         bias = tf.stack([bias, tf.zeros_like(bias)])  # [2,G]
     outputs, *last = run(inputs, kernel, recurrent, bias, *states)
