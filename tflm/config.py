@@ -14,7 +14,7 @@ from dataclasses import field
 from typing import Any
 
 MODELS = ("gru", "lstm", "simple_rnn", "gpt")
-TOKENIZERS = ("characters", "bytes")
+TOKENIZERS = ("characters", "bytes", "words")
 SEQUENCES = ("windows",)
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("cosine", "constant")
@@ -111,8 +111,13 @@ class TokenizerConfig(Checked):
     vocabulary_size: int | None = setting(
         None, "most tokens in the vocabulary, the four special ones included"
     )
-    min_count: int = setting(
-        1, "leave out what the training text has fewer times than this"
+    min_count: int | None = setting(
+        None,
+        "leave out what the training text has fewer times than this "
+        "(default: 2 for words, 1 for characters)",
+    )
+    unknown_word: str = setting(
+        "<unk>", "the word that stands for the words left out"
     )
     lowercase: bool = setting(False, "turn the text to lower case first")
 

@@ -137,7 +137,9 @@ class OneStep(Generator):
         reads = ids.row_lengths() > 0  # [B]
         last, state = self._read(ids, state)
         drawn, state = self._next(last, reads, state, settings)
-        outputs = tf.where(reads, self._text_of(drawn), "")
+        text = self.tokenizer.continuation(drawn[:, tf.newaxis], inputs)
+        ended = drawn == self.tokenizer.end_id
+        outputs = tf.where(reads & ~ended, text, "")
         state["last_id"] = tf.where(reads, drawn, last_id)
         return outputs, state
 

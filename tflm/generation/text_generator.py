@@ -119,7 +119,7 @@ class TextGenerator(Generator):
         start = tf.fill([batch_size, 1], self.tokenizer.start_id)
         ids = tf.concat([start, self.tokenizer.tokenize(prompt)], axis=1)
         ids, ended = self._continue(ids, limits, settings)
-        completion = self.tokenizer.detokenize(ids)
+        completion = self.tokenizer.continuation(ids, prompt)
         return {
             "text": _valid(prompt + completion),
             "completion": _valid(completion),

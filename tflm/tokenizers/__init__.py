@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import tensorflow as tf
 
@@ -10,12 +11,21 @@ from tflm.tokenizers import tokenizer as _tokenizer
 from tflm.tokenizers.byte_tokens import Bytes
 from tflm.tokenizers.characters import Characters
 from tflm.tokenizers.tokenizer import Tokenizer
+from tflm.tokenizers.words import Words
 
 KINDS: dict[str, type[Tokenizer]] = {
-    kind.kind: kind for kind in (Bytes, Characters)
+    kind.kind: kind for kind in (Bytes, Characters, Words)
 }
 
-__all__ = ["KINDS", "Bytes", "Characters", "Tokenizer", "load", "train"]
+__all__ = [
+    "KINDS",
+    "Bytes",
+    "Characters",
+    "Tokenizer",
+    "Words",
+    "load",
+    "train",
+]
 
 
 def train(
@@ -34,12 +44,16 @@ def train(
     """
     if settings.tokenizer == Bytes.kind:
         return Bytes()
-    return Characters.train(
-        texts,
-        vocabulary_size=settings.vocabulary_size,
-        min_count=settings.min_count,
-        lowercase=settings.lowercase,
-    )
+    options: dict[str, Any] = {
+        "vocabulary_size": settings.vocabulary_size,
+        "lowercase": settings.lowercase,
+    }
+    if settings.min_count is not None:
+        options["min_count"] = settings.min_count
+    if settings.tokenizer == Words.kind:
+        options["unknown_word"] = settings.unknown_word
+        return Words.train(texts, **options)
+    return Characters.train(texts, **options)
 
 
 def load(directory: str | os.PathLike[str]) -> Tokenizer:

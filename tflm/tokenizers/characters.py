@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tflm.tokenizers.tokenizer import Tokenizer
+from tflm.tokenizers.tokenizer import Tokenizer, as_bytes
 
 _SPECIAL = 4
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -91,7 +91,7 @@ class Characters(Tokenizer):
         for text in texts:
             # The same op as in `tokenize`: Python's own lower() differs.
             lowered = tf.strings.lower(text, "utf-8") if lowercase else text
-            counts.update(_as_str(lowered))
+            counts.update(as_bytes(lowered).decode("utf-8", "replace"))
         kept = [c for c in counts if counts[c] >= min_count]
         kept.sort(key=lambda character: (-counts[character], character))
         if vocabulary_size is not None:
@@ -165,11 +165,3 @@ def _map_values(function: Any, values: tf.RaggedTensor | tf.Tensor) -> Any:
     if isinstance(values, tf.RaggedTensor):
         return tf.ragged.map_flat_values(function, values)
     return function(tf.convert_to_tensor(values))
-
-
-def _as_str(text: str | bytes | tf.Tensor) -> str:
-    if isinstance(text, tf.Tensor):
-        text = text.numpy()
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", errors="replace")
-    return text

@@ -40,6 +40,21 @@ class Tokenizer(abc.ABC):
     def detokenize(self, ids: tf.RaggedTensor | tf.Tensor) -> tf.Tensor:
         """Ids, [T], [B,T] or ragged [B,(T)], to strings, a scalar or [B]."""
 
+    def continuation(
+        self, ids: tf.RaggedTensor | tf.Tensor, follows: tf.Tensor
+    ) -> tf.Tensor:
+        """The text of ids that is to stand behind other text.
+
+        Args:
+            ids: [B,T] or ragged [B,(T)].
+            follows: Strings [B], the text before. Words use it to tell
+                whether a space is missing; other kinds do not.
+
+        Returns:
+            Strings [B]; `follows + continuation` is the whole text.
+        """
+        return self.detokenize(ids)
+
     @abc.abstractmethod
     def unknown_bytes(self, strings: tf.Tensor) -> tf.Tensor:
         """UTF-8 bytes of the pieces that `tokenize` maps to `unk_id`.
@@ -88,3 +103,10 @@ def read_config(
     if kind not in kinds:
         raise ValueError(config.unknown("tokenizer", kind, kinds))
     return kinds[kind].from_config(saved)
+
+
+def as_bytes(text: str | bytes | tf.Tensor) -> bytes:
+    """The UTF-8 of a text, whatever holds it."""
+    if isinstance(text, tf.Tensor):
+        text = text.numpy()
+    return text.encode() if isinstance(text, str) else text

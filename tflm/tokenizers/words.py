@@ -1,0 +1,256 @@
+"""Words: runs of anything but white space, and newlines.
+
+Axes: B batch, (T) tokens of a row, ragged, L lines, N tokens of all rows.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tflm.tokenizers.tokenizer import Tokenizer, as_bytes
+
+_SPECIAL = 4
+_NEWLINE = "\n"
+_HASHES = 2**62
+_ENDS_IN_WHITE_SPACE = r"(?s).*[ \t\n\v\f\r]"
+
+
+class Words(Tokenizer):
+    r"""One token for each word and for each newline, in TensorFlow's core ops.
+
+    White space is ASCII white space, as in Python's `bytes.split`. The round
+    trip is exact for text with known words and regular white space: either
+    one space between words and none beside newlines, or, `spaced`, as in
+    WikiText, one space before every word and every newline.
+
+    Args:
+        vocabulary: Sequence of distinct words; the first has id 4. The
+            newline is one of them.
+        lowercase: Whether text is turned to lower case first. Default False.
+        unknown_word: The word that stands for all words not in the
+            vocabulary, in both directions. Default "<unk>".
+        spaced: Whether newlines and first words have a space before them.
+            Default False.
+
+    Raises:
+        ValueError: If a word stands there twice or has white space in it.
+
+    Example:
+    >>> tokenizer = Words.train(["a rose is\na rose is\n"])
+    >>> ids = tokenizer.tokenize(tf.constant(["is a\nlily ?"]))
+    >>> ids.to_list()
+    [[6, 5, 4, 1, 1]]
+    >>> tokenizer.detokenize(ids).numpy()[0].decode()
+    'is a\n<unk> <unk>'
+    """
+
+    kind = "words"
+
+    def __init__(
+        self,
+        vocabulary: Iterable[str],
+        lowercase: bool = False,
+        unknown_word: str = "<unk>",
+        spaced: bool = False,
+    ):
+        self.vocabulary = tuple(vocabulary)
+        self.lowercase = lowercase
+        self.unknown_word = unknown_word
+        self.spaced = spaced
+        _check(self.vocabulary)
+        self.newline_id = _SPECIAL + self.vocabulary.index(_NEWLINE)
+        words = ["", unknown_word, "", "", *self.vocabulary]
+        self._surfaces = tf.constant([word.encode() for word in words])  # [V]
+        self._table = _Table(self._surfaces)
+
+    @classmethod
+    def train(
+        cls,
+        texts: Iterable[str | bytes | tf.Tensor],
+        vocabulary_size: int | None = None,
+        min_count: int = 2,
+        lowercase: bool = False,
+        unknown_word: str = "<unk>",
+    ) -> "Words":
+        """Collects the words of texts, the most frequent first.
+
+        Args:
+            texts: Iterable or `tf.data.Dataset` of scalar strings.
+            vocabulary_size: Optional int, the most ids to have, the four
+                special ones included. The rarest words are left out.
+            min_count: int. Words that occur fewer times are left out, so
+                that the model learns what an unknown word is like. Default 2.
+            lowercase: bool. As in the constructor.
+            unknown_word: str. As in the constructor.
+
+        Returns:
+            A `Words`. Equal counts are ordered alphabetically. It is `spaced`
+            if most newlines of the texts have a space before them.
+
+        Raises:
+            ValueError: If no word is left.
+        """
+        counts: Counter[bytes] = Counter()
+        newlines = spaced = 0
+        for text in texts:
+            lowered = tf.strings.lower(text, "utf-8") if lowercase else text
+            string = as_bytes(lowered)
+            counts.update(string.split())
+            newlines += string.count(b"\n")
+            spaced += string.count(b" \n")
+        counts.pop(unknown_word.encode(), None)
+        kept = [word for word in counts if counts[word] >= min_count]
+        if not kept:
+            raise ValueError(
+                "`texts` must hold a word that occurs at least `min_count` "
+                f"times. Received: {len(counts)} different words, "
+                f"min_count={min_count}"
+            )
+        kept.sort(key=lambda word: (-counts[word], word))
+        if vocabulary_size is not None:
+            kept = kept[: max(vocabulary_size - _SPECIAL - 1, 0)]
+        # The newline is there however rare it is.
+        counts[b"\n"] = newlines
+        kept = sorted([*kept, b"\n"], key=lambda word: (-counts[word], word))
+        # What is not UTF-8 is left to the unknown.
+        decoded = [word.decode(errors="replace") for word in kept]
+        whole = [
+            word
+            for word, raw in zip(decoded, kept, strict=True)
+            if word.encode() == raw
+        ]
+        return cls(whole, lowercase, unknown_word, 2 * spaced > newlines)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many ids there are, the four special ones included."""
+        return _SPECIAL + len(self.vocabulary)
+
+    def tokenize(self, strings: tf.Tensor) -> tf.RaggedTensor | tf.Tensor:
+        """Strings, a scalar or [B], to int32 ids, [T] or ragged [B,(T)]."""
+        strings = tf.convert_to_tensor(strings, tf.string)
+        if strings.shape.rank == 0:
+            return self.tokenize(strings[tf.newaxis])[0]
+        words, rows = self._split(strings)
+        ids = words.with_flat_values(self._table.ids(words.flat_values))
+        ends = tf.fill([words.nrows(), 1], self.newline_id)
+        lines = tf.concat([ids, ends], axis=1)  # [L,(T+1)]
+        starts = tf.gather(lines.row_splits, rows)
+        joined = tf.RaggedTensor.from_row_splits(lines.flat_values, starts)
+        return joined[:, :-1]  # A row's last line has no newline behind it.
+
+    def detokenize(self, ids: tf.RaggedTensor | tf.Tensor) -> tf.Tensor:
+        """Ids, [T], [B,T] or ragged [B,(T)], to strings, a scalar or [B]."""
+        if not isinstance(ids, tf.RaggedTensor):
+            ids = tf.convert_to_tensor(ids, tf.int32)
+            if ids.shape.rank == 1:
+                return self.detokenize(ids[tf.newaxis])[0]
+            ids = tf.RaggedTensor.from_tensor(ids)
+        return self._join(ids, tf.fill([ids.nrows()], self.spaced))
+
+    def continuation(
+        self, ids: tf.RaggedTensor | tf.Tensor, follows: tf.Tensor
+    ) -> tf.Tensor:
+        """The text of ids behind other text: a word begins with its space."""
+        if not isinstance(ids, tf.RaggedTensor):
+            ids = tf.RaggedTensor.from_tensor(ids)
+        apart = tf.strings.regex_full_match(follows, _ENDS_IN_WHITE_SPACE)
+        begins = self.spaced & (follows == "")
+        return self._join(ids, begins | ((follows != "") & ~apart))
+
+    def unknown_bytes(self, strings: tf.Tensor) -> tf.Tensor:
+        """UTF-8 bytes of the unknown words, int64 like `strings`."""
+        strings = tf.convert_to_tensor(strings, tf.string)
+        if strings.shape.rank == 0:
+            return self.unknown_bytes(strings[tf.newaxis])[0]
+        words, rows = self._split(strings)
+        flat = words.flat_values
+        unknown = self._table.ids(flat) == self.unk_id
+        unknown &= flat != self.unknown_word
+        lengths = tf.cast(tf.strings.length(flat), tf.int64)
+        lost = words.with_flat_values(tf.where(unknown, lengths, 0))
+        of_lines = tf.reduce_sum(lost, axis=1)  # [L]
+        lines = tf.RaggedTensor.from_row_splits(of_lines, rows)
+        return tf.reduce_sum(lines, axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The vocabulary and how text is cut and joined."""
+        return {
+            "lowercase": self.lowercase,
+            "unknown_word": self.unknown_word,
+            "spaced": self.spaced,
+            "vocabulary": list(self.vocabulary),
+        }
+
+    def _split(self, strings: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """The words of all lines [L,(T)], and where each row's lines start."""
+        if self.lowercase:
+            strings = tf.strings.lower(strings, encoding="utf-8")
+        lines = tf.strings.split(strings, _NEWLINE)  # [B,(L)]
+        return tf.strings.split(lines.flat_values), lines.row_splits
+
+    def _join(self, ids: tf.RaggedTensor, begins: tf.Tensor) -> tf.Tensor:
+        """Joins words; `begins` [B]: whether a row's first has a space."""
+        flat = ids.flat_values  # [N]
+        rows = ids.value_rowids()
+        word = (flat != self.newline_id) | self.spaced
+        after = tf.concat([[self.newline_id], flat[:-1]], axis=0)
+        space = word & ((after != self.newline_id) | self.spaced)
+        first = tf.concat([[-1], tf.cast(rows[:-1], tf.int32)], axis=0)
+        first = first[: tf.size(flat)] != tf.cast(rows, tf.int32)
+        space = tf.where(first, word & tf.gather(begins, rows), space)
+        # Padding, start and end are nothing, and have no space before them.
+        space &= (flat >= _SPECIAL) | (flat == self.unk_id)
+        pieces = tf.gather(self._surfaces, flat)
+        pieces = tf.where(space, " " + pieces, pieces)
+        return tf.strings.reduce_join(ids.with_flat_values(pieces), axis=-1)
+
+
+class _Table:
+    """Ids of words by binary search over hashes: constants, no hash table.
+
+    A table of TensorFlow's would have to be initialised where an export is
+    loaded. A word found by its hash is compared, so that no other passes.
+    """
+
+    def __init__(self, surfaces: tf.Tensor):
+        hashes = _hash(surfaces).numpy()
+        hashes[:_SPECIAL] = -1  # no text turns into a special id
+        order = np.argsort(hashes, kind="stable")
+        self.hashes = tf.constant(hashes[order])
+        self.order = tf.constant(order.astype(np.int32))
+        self.surfaces = surfaces
+
+    def ids(self, words: tf.Tensor) -> tf.Tensor:
+        """The ids, int32, of `words`; `unk_id` for those not there."""
+        place = tf.searchsorted(self.hashes, _hash(words))
+        place = tf.minimum(place, tf.size(self.order) - 1)
+        found = tf.gather(self.order, place)
+        same = tf.gather(self.surfaces, found) == words
+        return tf.where(same & (found >= _SPECIAL), found, Words.unk_id)
+
+
+def _hash(words: tf.Tensor) -> tf.Tensor:
+    return tf.strings.to_hash_bucket_fast(words, _HASHES)
+
+
+def _check(vocabulary: tuple[str, ...]) -> None:
+    for word in vocabulary:
+        if word != _NEWLINE and word.encode().split() != [word.encode()]:
+            raise ValueError(
+                "`vocabulary` must hold words without white space, and the "
+                f"newline. Received: {word!r}"
+            )
+    if len(set(vocabulary)) != len(vocabulary):
+        twice = Counter(vocabulary).most_common(1)[0][0]
+        raise ValueError(
+            f"`vocabulary` must hold each word once. Received twice: {twice!r}"
+        )
+    if _NEWLINE not in vocabulary:
+        raise ValueError(
+            "`vocabulary` must hold the newline. "
+            f"Received: {len(vocabulary)} words without it"
+        )
