@@ -50,7 +50,7 @@ class Checkpoints:
             shutil.rmtree(path)
         with writing.new_directory(path) as beside:
             arrays = {
-                f"{index:04d}": np.asarray(variable.value)
+                f"{index:04d}": keras.ops.convert_to_numpy(variable)
                 for index, variable in enumerate(self.variables)
             }
             np.savez(beside / "variables.npz", allow_pickle=False, **arrays)

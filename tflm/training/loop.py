@@ -41,6 +41,8 @@ class Progress:
     # For the speed, since the last log: steps only, the first left out.
     timed_tokens: float = 0.0
     timed_seconds: float = 0.0
+    learning_rate: float = 0.0  # of the step last taken
+    rate_factor: float = 1.0  # what callbacks have made of the schedule
 
 
 class Loop:
@@ -48,6 +50,8 @@ class Loop:
 
     Keras callbacks see a batch at each step and an epoch at each evaluation.
     The model must be compiled with its optimizer, which most callbacks use.
+    Where one changes the learning rate, as ReduceLROnPlateau does, the
+    schedule goes on in proportion.
 
     Args:
         model: The compiled `LanguageModel`.
@@ -125,9 +129,11 @@ class Loop:
     def _steps(self, interrupts: list[int]) -> str:
         progress = self.progress
         batches = iter(
-            self.windows.dataset(progress.step, self.settings.epochs)
+            self._strategy.experimental_distribute_dataset(
+                self.windows.dataset(progress.step, self.settings.epochs)
+            )
         )
-        self.callbacks.on_epoch_begin(progress.rounds)
+        begins = True
         while True:
             if interrupts:
                 return INTERRUPTED
@@ -137,16 +143,18 @@ class Loop:
                 return FINISHED
             if self.part_done() >= 1:
                 return OUT_OF_TIME
+            if begins:
+                self.callbacks.on_epoch_begin(progress.rounds)
             self._step(next(batches))
             if progress.step % self.settings.log_every == 0:
                 self._log()
-            if progress.step % self.evaluate_every == 0:
+            begins = progress.step % self.evaluate_every == 0
+            if begins:
                 self._round()
-                self.callbacks.on_epoch_begin(progress.rounds)
 
     def _step(self, batch: Any) -> None:
         self.callbacks.on_train_batch_begin(self.progress.step)
-        self.optimizer.learning_rate = self.learning_rate()
+        self._set_learning_rate()
         nats, tokens = (float(sum_) for sum_ in self._train_step(*batch))
         self.progress.step += 1
         self.progress.nats += nats
@@ -164,9 +172,18 @@ class Loop:
         logs = {"loss": nats / max(tokens, 1.0)}
         self.callbacks.on_train_batch_end(self.progress.step - 1, logs)
 
+    def _set_learning_rate(self) -> None:
+        progress, optimizer = self.progress, self.optimizer
+        found = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        if progress.learning_rate and found != progress.learning_rate:
+            # A callback has changed it since the last step.
+            progress.rate_factor *= found / progress.learning_rate
+        rate = np.float32(self.learning_rate())  # as the optimizer holds it
+        optimizer.learning_rate = progress.learning_rate = float(rate)
+
     def learning_rate(self) -> float:
         """The learning rate of the step that comes next."""
-        return schedule.learning_rate(
+        return self.progress.rate_factor * schedule.learning_rate(
             self.settings.learning_rate,
             self.settings.warmup_steps,
             self.settings.schedule,
@@ -179,7 +196,7 @@ class Loop:
         logs = {
             "epoch": self.windows.epoch(progress.step),
             "loss": progress.nats / max(progress.tokens, 1.0),
-            "learning_rate": float(self.optimizer.learning_rate),
+            "learning_rate": progress.learning_rate,
             "tokens_per_second": progress.timed_tokens
             / max(progress.timed_seconds, 1e-9),
             "seconds": progress.seconds,
@@ -205,9 +222,10 @@ class Loop:
     def _save(self) -> None:
         state = {
             "progress": dataclasses.asdict(self.progress),
-            "callbacks": [
-                _scalars(callback) for callback in self.callbacks.callbacks
-            ],
+            "callbacks": {
+                name: _scalars(callback)
+                for name, callback in self._named_callbacks().items()
+            },
         }
         self.checkpoints.save(self.progress.step, state)
 
@@ -216,11 +234,16 @@ class Loop:
         if state is None:
             return
         self.progress = Progress(**state["progress"])
-        for callback, values in zip(
-            self.callbacks.callbacks, state["callbacks"], strict=True
-        ):
-            vars(callback).update(values)
+        for name, callback in self._named_callbacks().items():
+            vars(callback).update(state["callbacks"].get(name, {}))
         self._tell("on_restore", self.progress.step)
+
+    def _named_callbacks(self) -> dict[str, keras.callbacks.Callback]:
+        """By place and class: a run may go on with more of them or fewer."""
+        return {
+            f"{place} {type(callback).__name__}": callback
+            for place, callback in enumerate(self.callbacks.callbacks)
+        }
 
     def _tick(self) -> float:
         """Adds the time since the last tick to the run's, and returns it.
@@ -303,6 +326,8 @@ def _scalars(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """The numbers and flags by which a callback decides."""
     values = {}
     for name, value in vars(callback).items():
+        if name.startswith("_"):  # of this process, such as its terminal
+            continue
         if isinstance(value, np.generic):
             value = value.item()
         if isinstance(value, (bool, int, float)):

@@ -1,6 +1,7 @@
 """A whole run: text, model, loop, scores, and what it leaves behind."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,17 @@ class Session:
         return reason
 
 
-def begin(config: configuration.Config, path: Path) -> Session:
+def begin(
+    config: configuration.Config,
+    path: Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Session:
     """Makes a new run: nothing is written before all is known to be good.
 
     Args:
         config: The settings.
         path: The directory that the run shall have.
+        callbacks: More Keras callbacks, see `Loop`.
 
     Returns:
         The `Session`.
@@ -88,16 +94,21 @@ def begin(config: configuration.Config, path: Path) -> Session:
     run = RunDirectory.create(
         path, config, text.tokenizer, text.fingerprint(), facts
     )
-    return _session(config, run, text, windows, model)
+    return _session(config, run, text, windows, model, callbacks)
 
 
-def resume(path: Path, bounds: dict[str, Any]) -> Session:
+def resume(
+    path: Path,
+    bounds: dict[str, Any],
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Session:
     """Takes a run up again where its last whole checkpoint stands.
 
     Args:
         path: The run's directory.
         bounds: Settings of the training group that may differ from the run's:
             `epochs`, `max_steps`, `max_minutes`.
+        callbacks: More Keras callbacks, as `begin` was given them.
 
     Returns:
         The `Session`, to be trained with `resume=True`.
@@ -118,7 +129,8 @@ def resume(path: Path, bounds: dict[str, Any]) -> Session:
             "on the same text"
         )
     model = _model(config, text, run.facts["precision"])
-    return _session(config, run, text, _windows(config, text), model)
+    windows = _windows(config, text)
+    return _session(config, run, text, windows, model, callbacks)
 
 
 def score(model: LanguageModel, store: TokenStore) -> Score:
@@ -166,6 +178,7 @@ def _session(
     text: PreparedText,
     windows: Windows,
     model: LanguageModel,
+    more_callbacks: Sequence[keras.callbacks.Callback],
 ) -> Session:
     # What is scored, sampled and kept is float32, whatever trains.
     copy = in_float32(model)
@@ -189,7 +202,7 @@ def _session(
         windows,
         config.training,
         _Evaluation(model, copy, text.stores.get("validation")),
-        callbacks,
+        [*callbacks, *more_callbacks],
         Checkpoints(run.checkpoints, model, model.optimizer),
     )
     progress.loop = loop

@@ -1,0 +1,91 @@
+import json
+
+import pytest
+import tensorflow as tf
+
+from tflm import tokenizers
+from tflm.tokenizers import Characters, Tokenizer
+
+# Characters that JSON or a text file might change on the way.
+VOCABULARY = 'a\0\r\n\u2028\u0085"\\é\N{COMBINING ACUTE ACCENT}日🦜\ufeff\ufffd'
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_saved_tokenizer_gives_the_same_ids(tmp_path, lowercase):
+    tokenizer = Characters(VOCABULARY, lowercase=lowercase)
+    tokenizer.save(tmp_path / "new" / "folder")
+    loaded = tokenizers.load(tmp_path / "new" / "folder")
+    texts = tf.constant([VOCABULARY, "Aa not known", ""])
+    assert type(loaded) is Characters
+    assert (
+        loaded.tokenize(texts).to_list() == tokenizer.tokenize(texts).to_list()
+    )
+    assert loaded.get_config() == tokenizer.get_config()
+    assert loaded.fingerprint() == tokenizer.fingerprint()
+
+
+def test_saved_tokenizer_is_one_plain_json_file(tmp_path):
+    Characters("b日").save(tmp_path)
+    [path] = tmp_path.iterdir()
+    assert path.name == "tokenizer.json"
+    assert json.loads(path.read_text(encoding="utf-8")) == {
+        "kind": "characters",
+        "lowercase": False,
+        "vocabulary": ["b", "日"],
+    }
+
+
+def test_saving_replaces_an_older_tokenizer(tmp_path):
+    for vocabulary in ("abc", "xy"):
+        Characters(vocabulary).save(tmp_path)
+    assert tokenizers.load(tmp_path).get_config()["vocabulary"] == ["x", "y"]
+
+
+def test_config_makes_an_equal_tokenizer():
+    tokenizer = Characters("ba", lowercase=True)
+    again = Characters.from_config(tokenizer.get_config())
+    assert again.get_config() == tokenizer.get_config()
+    assert again.tokenize(tf.constant("ABC")).numpy().tolist() == [5, 4, 1]
+
+
+def test_fingerprint_tells_apart_what_gives_other_ids():
+    different = [
+        Characters("ab"),
+        Characters("ba"),
+        Characters("abc"),
+        Characters("ab", lowercase=True),
+    ]
+    prints = {tokenizer.fingerprint() for tokenizer in different}
+    assert len(prints) == len(different)
+    assert Characters(["a", "b"]).fingerprint() in prints
+
+
+def test_folder_without_a_tokenizer_is_named(tmp_path):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"`directory` must hold a saved tokenizer \(tokenizer.json\). "
+        f"Received: directory='{tmp_path}'",
+    ):
+        tokenizers.load(tmp_path)
+
+
+def test_unknown_kind_names_the_closest(tmp_path):
+    saved = {"kind": "character", "vocabulary": []}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(saved))
+    with pytest.raises(
+        ValueError,
+        match="unknown tokenizer 'character': did you mean 'characters'",
+    ):
+        tokenizers.load(tmp_path)
+
+
+def test_kinds_are_listed_under_their_names():
+    assert all(kind.kind == name for name, kind in tokenizers.KINDS.items())
+    assert all(
+        issubclass(kind, Tokenizer) for kind in tokenizers.KINDS.values()
+    )
+
+
+def test_tokenizer_alone_is_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        Tokenizer()
