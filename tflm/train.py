@@ -75,7 +75,8 @@ def _name(config: configuration.Config) -> str:
     files = config.data.train_file
     source = Path(files[0]).name.split(".")[0] if files else config.data.dataset
     letters = (c if c.isalnum() or c in "_-" else "_" for c in source)
-    return f"{''.join(letters) or 'text'}-{config.model.model}"
+    # Standard input is called "-", which is no name.
+    return f"{''.join(letters).strip('-') or 'text'}-{config.model.model}"
 
 
 if __name__ == "__main__":

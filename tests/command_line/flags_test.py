@@ -1,0 +1,209 @@
+import dataclasses
+import typing
+
+import pytest
+
+from tflm import config
+from tflm.command_line import flags
+
+SETTINGS = config.settings()
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape(config.Checked):
+    """The shape of it; more words."""
+
+    seq_len: int = config.setting(8, "how long, 100% of it")
+    rate: float | None = config.setting(None, "how fast")
+    kind: str = config.setting("round", "which", ("round", "square"))
+    tied: bool = config.setting(False, "whether bound")
+    train_file: tuple[str, ...] = config.setting((), "what to read")
+
+    def _check_ranges(self):
+        config.require_at_least(1, self, "seq_len")
+
+
+@pytest.fixture
+def parser():
+    parser = flags.Parser("shape", "Shapes.")
+    parser.add_argument("model", nargs="?")
+    parser.add_settings(Shape())
+    return parser
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--seq_len", "5"],
+        ["--seq-len", "5"],
+        ["--seq_len=5"],
+        ["--seq-len=5"],
+        ["--seq_len", "3", "--seq-len", "5"],
+    ],
+)
+def test_flags_take_either_stroke(parser, arguments):
+    parsed = parser.parse(arguments)
+    assert flags.chosen(parsed, ["seq_len", "rate", "tied"]) == {"seq_len": 5}
+
+
+def test_values_keep_their_strokes(parser):
+    parsed = parser.parse(["--train-file=a-b.txt", "--kind", "a-b", "my-run"])
+    assert parsed.train_file == ["a-b.txt"]
+    assert (parsed.kind, parsed.model) == ("a-b", "my-run")
+
+
+def test_types_are_those_of_the_fields(parser):
+    parsed = parser.parse(
+        ["--rate=2", "--tied", "--train-file", "a", "b", "--kind", "square"]
+        + ["--seq-len", "9"]
+    )
+    made = parser.settings_of(Shape, parsed)
+    assert made == Shape(9, 2.0, "square", True, ("a", "b"))
+    assert isinstance(made.rate, float)
+
+
+def test_a_switch_can_be_turned_back(parser):
+    assert parser.parse(["--tied", "--no-tied"]).tied is False
+    assert parser.parse(["--no_tied", "--tied"]).tied is True
+
+
+def test_negative_numbers_are_values(parser):
+    assert parser.parse(["--seq_len", "-1"]).seq_len == -1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sequ_len", "5"], "unknown flag '--sequ_len': did you mean '--seq"),
+        (["--rat-e=5"], "unknown flag '--rat_e': did you mean '--rate'"),
+        (["--seq", "5"], "unknown flag '--seq'"),  # no abbreviations
+        (["-x"], "unknown flag '-x'"),
+        (["a", "b"], "unexpected argument 'b'"),
+        (["--seq_len", "five"], "--seq_len: invalid int value: 'five'"),
+        (["--seq_len", "5.5"], "--seq_len: invalid int value: '5.5'"),
+        (["--rate", "fast"], "--rate: invalid float value: 'fast'"),
+        (["--seq_len"], "--seq_len: expected one argument"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_two(
+    capsys, parser, arguments, message
+):
+    with pytest.raises(SystemExit) as ended:
+        parser.parse(arguments)
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    [line] = printed.err.splitlines()
+    assert line.startswith("tflm shape: ")
+    assert message in line
+    assert line.endswith("(see --help)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seq_len", "0"], "`seq_len` must be at least 1. Received: seq_len"),
+        (["--kind", "sqare"], "unknown kind 'sqare': did you mean 'square'?"),
+    ],
+)
+def test_a_value_out_of_range_is_a_mistake_too(
+    capsys, parser, arguments, message
+):
+    with pytest.raises(SystemExit) as ended:
+        parser.settings_of(Shape, parser.parse(arguments))
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_help_says_meaning_default_and_choices(capsys, parser):
+    with pytest.raises(SystemExit) as ended:
+        parser.parse(["--help"])
+    assert ended.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "how long, 100% of it (default: 8)" in said
+    assert "--rate FLOAT how fast --kind" in said
+    assert "--kind round|square" in said
+    assert "--tied whether bound" in said
+    assert "no_tied" not in said
+
+
+def test_only_the_named_fields_get_flags():
+    parser = flags.Parser("shape", "Shapes.")
+    parser.add_settings(Shape(), "some of it", ["rate"])
+    assert parser.parse(["--rate", "1"]).rate == 1.0
+    with pytest.raises(SystemExit):
+        parser.parse(["--seq_len", "1"])
+
+
+def another(name):
+    """Flags that set a setting to another value, and that value."""
+    entry, hint = SETTINGS[name]
+    default = getattr_of(config.Config(), name)
+    if entry.metadata["choices"]:
+        value = next(c for c in entry.metadata["choices"] if c != default)
+        return [f"--{name}", value], value
+    kinds = typing.get_args(hint) or (hint,)
+    if bool in kinds:
+        return [f"--{name}"], True
+    if typing.get_origin(hint) is tuple:
+        return [f"--{name}", "a.txt", "b.txt"], ("a.txt", "b.txt")
+    if int in kinds:
+        return [f"--{name}", "17"], 17
+    if float in kinds:
+        return [f"--{name}", "0.375"], 0.375
+    return [f"--{name}", "#"], "#"
+
+
+def getattr_of(whole, name):
+    [group] = [g for g in vars(whole).values() if hasattr(g, name)]
+    return getattr(group, name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n, (e, _) in SETTINGS.items() if len(e.metadata["choices"]) != 1],
+)
+def test_every_setting_has_a_flag_that_counts(name):
+    arguments, value = another(name)
+    parser = flags.Parser("train", "Trains.")
+    for group in vars(config.Config()).values():
+        parser.add_settings(group)
+    chosen = flags.chosen(parser.parse(arguments), list(SETTINGS))
+    assert getattr_of(config.Config(), name) != value
+    made = config.from_flat(chosen)
+    assert getattr_of(made, name) == value
+    others = [other for other in SETTINGS if other != name]
+    for other in others:
+        assert getattr_of(made, other) == getattr_of(config.Config(), other)
+
+
+def test_settings_file(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text(
+        "# a recipe\nunits: 64\nlearning_rate: 0.5\n"
+        "train_file: [a.txt, b.txt]\ntie_embeddings: true\nmax_steps: null\n"
+    )
+    assert flags.read_settings(str(path)) == {
+        "units": 64,
+        "learning_rate": 0.5,
+        "train_file": ["a.txt", "b.txt"],
+        "tie_embeddings": True,
+        "max_steps": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("- units", "must hold lines like `units: 512`.*with list"),
+        ("", "must hold lines like `units: 512`.*with NoneType"),
+        ("units: [1", "must be a YAML file. Received: config=.*settings.yaml:"),
+    ],
+)
+def test_settings_file_that_is_none(tmp_path, content, message):
+    path = tmp_path / "settings.yaml"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message) as raised:
+        flags.read_settings(str(path))
+    assert "\n" not in str(raised.value)
