@@ -1,6 +1,7 @@
 """Flags made from the settings: `--seq_len` or `--seq-len`, both are one."""
 
 import argparse
+import contextlib
 import dataclasses
 import typing
 from collections.abc import Sequence
@@ -133,7 +134,15 @@ def read_settings(path: str) -> dict[str, Any]:
             "`config` must hold lines like `units: 512`. "
             f"Received: config={path} with {type(values).__name__}"
         )
-    return values
+    return {name: _number(value) for name, value in values.items()}
+
+
+def _number(value: Any) -> Any:
+    """`1e-3` as a number: to YAML 1.1 it is a string without a dot."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value) if "e" in value.lower() else value
+    return value
 
 
 def _normal(argument: str) -> str:

@@ -1,22 +1,16 @@
 """Any TFDS dataset with a feature of text as a source of documents."""
 
-import contextlib
-import difflib
 import functools
-import io
 import itertools
 from collections.abc import Iterator
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from absl import logging
 
 from tflm import config as configuration
+from tflm.datasets import preparation
 from tflm.datasets.documents import Document, Row, Source
 from tflm.datasets.held_out import SPLITS
-
-# Importing a builder registers it with TFDS.
-from tflm.datasets.python_docs import python_docs_dataset_builder  # noqa: F401
 
 
 def open_sources(
@@ -25,30 +19,32 @@ def open_sources(
     """Opens the TFDS dataset that `config` names, preparing it if need be.
 
     Args:
-        config: `dataset` is the TFDS name, `data_dir` where it is or goes.
+        config: `dataset` is the name, `data_dir` the folder where it is,
+            prepared or (a WikiText) as it is published, or where it goes.
 
     Returns:
         The name with its configuration, and the documents of each split that
         the dataset has, read from the start at every call.
 
     Raises:
-        ValueError: If the dataset is unknown, has no training split, or has
-            no such text feature.
+        ValueError: If the dataset is unknown, cannot be prepared, has no
+            training split, or has no such text feature.
     """
-    with _quiet():
-        builder = _builder(config)
+    with preparation.quiet():
+        builder = preparation.open_builder(config)
         feature = _text_feature(builder, config)
-        builder.download_and_prepare()  # Returns at once if it is prepared.
+        preparation.prepare(builder, config)
+    # TFDS's mocked datasets do not say what splits they have.
+    available = builder.info.splits or ["train"]
     sources: dict[str, Source] = {
         split: functools.partial(_documents, builder, split, feature, config)
         for split in SPLITS
-        if split in builder.info.splits
+        if split in available
     }
     if "train" not in sources:
         raise ValueError(
             "`dataset` must have a train split. Received: "
-            f"dataset={config.dataset}. Its splits: "
-            f"{', '.join(builder.info.splits)}"
+            f"dataset={config.dataset}. Its splits: {', '.join(available)}"
         )
     parts = [
         builder.name,
@@ -83,29 +79,6 @@ def _documents(
         yield row.shortened(config.max_document_characters)
 
 
-def _builder(config: configuration.DataConfig) -> tfds.core.DatasetBuilder:
-    try:
-        return tfds.builder(config.dataset, data_dir=config.data_dir)
-    except ValueError:
-        name, _, rest = config.dataset.partition("/")
-        names = tfds.list_builders(with_community_datasets=False)
-        if name in names:
-            if not rest:
-                raise
-            valid = tfds.builder_cls(name).builder_configs
-            message = configuration.unknown(
-                f"configuration of {name}", rest, valid
-            )
-            raise ValueError(message) from None
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f". Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
-            "`dataset` must be python_docs or another name that "
-            "tfds.list_builders() gives. Received: "
-            f"dataset={config.dataset}{hint}"
-        ) from None
-
-
 def _text_feature(
     builder: tfds.core.DatasetBuilder, config: configuration.DataConfig
 ) -> str:
@@ -136,17 +109,3 @@ def _scalars(builder: tfds.core.DatasetBuilder, dtype: tf.DType) -> list[str]:
         for name, feature in features.items()
         if feature.shape == () and feature.tf_dtype == dtype
     ]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps TFDS's progress bars, prints and log lines from the user."""
-    tfds.disable_progress_bar()
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        # Standard output belongs to what the commands print.
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.set_verbosity(verbosity)

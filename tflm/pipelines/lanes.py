@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tflm import config
 from tflm.pipelines.examples import Examples, make_examples
 from tflm.pipelines.token_store import TokenStore
 
@@ -43,6 +44,9 @@ class Lanes:
             after the `seq_len` positions before it, which warm its state up.
             That is fast and a close estimate. Default None: nothing is cut,
             and the score is exact.
+
+    Raises:
+        ValueError: If a size is 0.
     """
 
     def __init__(
@@ -54,6 +58,10 @@ class Lanes:
     ):
         self.store = store
         self.seq_len = seq_len
+        self.batch_size = batch_size
+        self.longest = longest
+        for name in ("seq_len", "batch_size", "longest"):
+            config.require_at_least(1, self, name)
         segments = _segments(store, seq_len, longest)
         # The longest first, so that the lanes end together.
         self.segments = sorted(segments, key=lambda s: s.begin - s.end)

@@ -100,8 +100,13 @@ def prepare(
     if not (directory / "store.json").is_file():
         # What an earlier, broken file system left under this name is no store.
         shutil.rmtree(directory, ignore_errors=True)
-        with writing.new_directory(directory) as beside:
-            _write(beside, pieces, tokenizer, text_hash)
+        try:
+            with writing.new_directory(directory) as beside:
+                _write(beside, pieces, tokenizer, text_hash)
+        except OSError:
+            # Another process may have written the same store meanwhile.
+            if not (directory / "store.json").is_file():
+                raise
     return TokenStore.open(directory)
 
 

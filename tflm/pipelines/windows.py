@@ -6,6 +6,7 @@ Axes: B batch, T time, N all targets of the split.
 import numpy as np
 import tensorflow as tf
 
+from tflm import config
 from tflm.pipelines.examples import Examples, make_examples
 from tflm.pipelines.token_store import TokenStore
 
@@ -26,7 +27,7 @@ class Windows:
         seed: int. Decides the order.
 
     Raises:
-        ValueError: If the split is shorter than one window.
+        ValueError: If the split is shorter than one window, or a size is 0.
     """
 
     def __init__(
@@ -36,6 +37,8 @@ class Windows:
         self.seq_len = seq_len
         self.batch_size = batch_size
         self.seed = seed
+        config.require_at_least(1, self, "seq_len")
+        config.require_at_least(1, self, "batch_size")
         tokens = store.counts.tokens
         if tokens < seq_len:
             raise ValueError(

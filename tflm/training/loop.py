@@ -163,12 +163,7 @@ class Loop:
         if elapsed:
             self.progress.timed_tokens += tokens
             self.progress.timed_seconds += elapsed
-        if not math.isfinite(nats):
-            raise FloatingPointError(
-                f"the loss is {nats} at step {self.progress.step}: try a "
-                "lower --learning_rate, more --warmup_steps, a lower "
-                "--clipnorm or --precision float32"
-            )
+        self._check_finite(nats)
         logs = {"loss": nats / max(tokens, 1.0)}
         self.callbacks.on_train_batch_end(self.progress.step - 1, logs)
 
@@ -205,6 +200,14 @@ class Loop:
         progress.timed_tokens = progress.timed_seconds = 0.0
         self._tell("on_log", progress.step, logs)
 
+    def _check_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss is {loss} at step {self.progress.step}: try a "
+                "lower --learning_rate, more --warmup_steps, a lower "
+                "--clipnorm or --precision float32"
+            )
+
     def _tell(self, event: str, *args: Any) -> None:
         """Calls the callbacks that know an event which Keras has not."""
         for callback in self.callbacks.callbacks:
@@ -214,6 +217,8 @@ class Loop:
     def _round(self) -> None:
         """Evaluates, tells the callbacks, and writes a checkpoint."""
         logs = {"step": self.progress.step, **self.evaluate()}
+        # The last step may have spoilt the weights: they are not kept.
+        self._check_finite(logs.get("val_loss", 0.0))
         self.callbacks.on_epoch_end(self.progress.rounds, logs)
         self.progress.rounds += 1
         self._tick()
