@@ -26,7 +26,7 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
         "embedding_dim": 128,
         "tie_embeddings": True,
         "learning_rate": 3e-3,
-        "weight_decay": 0.1,
+        "dropout": 0.1,
     },
 }
 
@@ -145,11 +145,11 @@ class ModelConfig(Checked):
 
     model: str = setting("gru", "kind of model", MODELS)
     embedding_dim: int = setting(128, "width of the input; 0 means one-hot")
-    units: int = setting(512, "units of each recurrent layer")
+    units: int = setting(384, "units of each recurrent layer")
     num_layers: int = setting(1, "recurrent layers, or blocks of the GPT")
     num_heads: int = setting(4, "attention heads of the GPT")
     context: int = setting(128, "tokens that the GPT attends to")
-    dropout: float = setting(0.0, "share of inputs and outputs dropped")
+    dropout: float = setting(0.3, "share of inputs and outputs dropped")
     tie_embeddings: bool = setting(
         False, "use the embedding's weights in the output layer too"
     )
@@ -180,10 +180,10 @@ class TrainingConfig(Checked):
     epochs: int | None = setting(None, "passes over the training text")
     max_steps: int | None = setting(None, "optimizer steps")
     max_minutes: float | None = setting(None, "minutes of training")
-    learning_rate: float = setting(3e-3, "learning rate after warm-up")
+    learning_rate: float = setting(8e-3, "learning rate after warm-up")
     schedule: str = setting("cosine", "decay of the learning rate", SCHEDULES)
     warmup_steps: int = setting(50, "steps from zero to the learning rate")
-    weight_decay: float = setting(0.01, "AdamW's decay of weights")
+    weight_decay: float = setting(0.1, "AdamW's decay of weights")
     clipnorm: float = setting(1.0, "global norm of the gradient; 0 is off")
     patience: int = setting(
         8, "evaluations without a better validation loss to stop after; 0: off"

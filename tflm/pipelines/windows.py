@@ -85,7 +85,11 @@ class Windows:
             return Examples(*(tf.ensure_shape(part, shape) for part in batch))
 
         steps = tf.data.Dataset.range(first_step, last_step)
-        return steps.map(read).prefetch(4)
+        options = tf.data.Options()
+        # There is nothing to tune, and where a run ends before the data does,
+        # the tuner's thread can hold it up for 20 seconds.
+        options.autotune.enabled = False
+        return steps.map(read).prefetch(4).with_options(options)
 
     def _order(self, example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Each row's window and how far its epoch's targets are turned."""

@@ -90,7 +90,7 @@ def _duration(seconds: float) -> str:
     """Seconds as a person says them.
 
     >>> _duration(75), _duration(7300)
-    ('1m 15s', '2h 2m')
+    ('1m 15s', '2h 1m')
     """
     whole = int(seconds)
     if whole >= 3600:
