@@ -151,6 +151,38 @@ def test_prepared_dataset_is_not_prepared_again(data_dir, monkeypatch):
     assert len(rows(data_dir, dataset="toy_poems")) == 4
 
 
+@pytest.mark.parametrize(
+    ("dataset", "feature"),
+    [
+        ("tiny_shakespeare", None),
+        ("lm1b", None),
+        ("imdb_reviews/plain_text", None),
+        ("wiki40b/en", "wikidata_id"),
+        ("wikitext-103", "title"),
+    ],
+)
+def test_datasets_of_tfds_have_such_texts(dataset, feature):
+    with tfds.testing.mock_data(num_examples=3):
+        config = DataConfig(dataset=dataset, text_feature=feature)
+        name, sources = open_sources(config)
+        found = list(sources["train"]())
+        mocked = tfds.builder(name).as_dataset(split="train")
+        texts = [e[feature or "text"].decode() for e in tfds.as_numpy(mocked)]
+    assert name.split("/")[0] == dataset.split("/")[0].split("-")[0]
+    assert found == [Row(text) for text in texts]
+    assert len(set(texts)) > 1
+
+
+def test_mocked_dataset_has_the_splits_that_its_files_say(data_dir):
+    open_sources(DataConfig(dataset="toy_poems", data_dir=data_dir))
+    with tfds.testing.mock_data(num_examples=3, data_dir=data_dir):
+        _, sources = open_sources(DataConfig(dataset="toy_poems"))
+        assert {split: len(list(sources[split]())) for split in sources} == {
+            "train": 3,
+            "test": 3,
+        }
+
+
 def test_preparing_says_nothing(tmp_path, capfd, caplog):
     open_sources(DataConfig(dataset="toy_marks", data_dir=str(tmp_path)))
     sys.stdout.flush()
@@ -163,7 +195,8 @@ def test_preparing_says_nothing(tmp_path, capfd, caplog):
     [
         (
             {"dataset": "pyton_docs"},
-            "`dataset` must be python_docs or another name that "
+            "`dataset` must be python_docs, wikitext-2, wikitext-2-raw, "
+            "wikitext-103, wikitext-103-raw or another name that "
             "tfds.list_builders() gives. Received: dataset=pyton_docs. "
             "Did you mean 'python_docs'?",
         ),
@@ -171,6 +204,11 @@ def test_preparing_says_nothing(tmp_path, capfd, caplog):
             {"dataset": "tiny_shakespear"},
             "Received: dataset=tiny_shakespear. Did you mean "
             "'tiny_shakespeare'?",
+        ),
+        (
+            {"dataset": "wikitxt-103-raw"},
+            "Received: dataset=wikitxt-103-raw. Did you mean "
+            "'wikitext-103-raw'?",
         ),
         ({"dataset": "q q"}, "Received: dataset=q q"),
         (

@@ -45,6 +45,11 @@ def open_builder(
 
     Raises:
         ValueError: If there is no such dataset, configuration or version.
+
+    Example:
+    >>> config = configuration.DataConfig(dataset="wikitext-103-raw")
+    >>> open_builder(config).info.full_name
+    'wikitext/103-raw/1.0.0'
     """
     folder = _data_dir(config)
     builder = _named(config, folder)
@@ -173,9 +178,9 @@ def _impatient() -> Iterator[None]:
 
 def _short(error: Exception) -> str:
     """The error in one line, with its kind where the words need it."""
-    request = getattr(error, "request", None)
-    if isinstance(error, OSError) and getattr(request, "url", None):
-        return f"{urlsplit(request.url).hostname} could not be reached"
+    url = getattr(getattr(error, "request", None), "url", None)
+    if isinstance(error, OSError) and url:
+        return f"{urlsplit(url).hostname} could not be reached"
     text = " ".join(str(error).split()).rstrip(".")
     if not isinstance(error, (ValueError, AssertionError)):
         text = f"{type(error).__name__}: {text}"

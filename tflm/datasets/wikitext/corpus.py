@@ -66,7 +66,8 @@ class Corpus:
         content = hashlib.sha256()
         files = [self.path]
         if self.path.is_dir():
-            files = [self.path / file_name(self.name, s) for s in SPLITS]
+            names = [file_name(self.name, split) for split in SPLITS]
+            files = [self.path / name for name in names]
         for path in files:
             with path.open("rb") as file:
                 content.update(hashlib.file_digest(file, "sha256").digest())
@@ -103,6 +104,13 @@ def find(directory: Path, name: str) -> Corpus | None:
 
     Returns:
         The `Corpus`, which may be incomplete; None if nothing of it is there.
+
+    Example:
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "wikitext-2-v1.zip").write_bytes(b"")
+    ...     find(Path(folder), "wikitext-2").path.name
+    'wikitext-2-v1.zip'
     """
     archive = directory / archive_name(name)
     if archive.is_file():

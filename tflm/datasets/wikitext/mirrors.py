@@ -80,6 +80,10 @@ def answers(url: str) -> bool:
 
     Args:
         url: The address; nothing is downloaded from it.
+
+    Example:
+    >>> answers("file:///no/such/file")
+    False
     """
     replies: list[bool] = []
     # Looking up a name heeds no time-out, so that a thread may be left to it.
