@@ -63,8 +63,12 @@ class Checked:
 class DataConfig(Checked):
     """Where the text comes from and how it is divided into splits."""
 
-    dataset: str = setting("python_docs", "a TFDS name, or python_docs")
-    data_dir: str | None = setting(None, "folder of prepared TFDS datasets")
+    dataset: str = setting(
+        "python_docs", "python_docs, wikitext-2 and its kin, or any TFDS name"
+    )
+    data_dir: str | None = setting(
+        None, "folder of a prepared TFDS dataset or of WikiText's archive"
+    )
     cache_dir: str | None = setting(
         None, "folder of texts turned into ids (default ~/.cache/tflm)"
     )

@@ -80,9 +80,11 @@ def server(status, content=b"", head_status=405):
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as found:
         thread = threading.Thread(target=found.serve_forever, args=[0.01])
         thread.start()
-        yield f"http://127.0.0.1:{found.server_port}/a.zip", asked
-        found.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{found.server_port}/a.zip", asked
+        finally:
+            found.shutdown()
+            thread.join()
 
 
 def test_first_mirror_that_answers_is_taken(
