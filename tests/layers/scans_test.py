@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tflm.layers import scans
+from tflm.layers import fused, scans
 
 B, T, D, U = 3, 7, 5, 6
 CELLS = {
@@ -101,6 +101,6 @@ def test_batch_and_length_may_be_unknown_until_run_time(case):
 
 def test_without_xla_the_result_is_the_same(case, monkeypatch):
     cell, inputs, states, weights, expected = case
-    monkeypatch.setattr(scans, "_xla_works", lambda: False)
+    monkeypatch.setattr(fused, "_xla_works", lambda: False)
     actual = _scan(cell, inputs, states, weights, tf.float32)
     _assert_close(actual, expected, 1e-5)

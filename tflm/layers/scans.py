@@ -10,11 +10,12 @@ fused kernel where XLA can make it.
 Axes: B batch, T time, D width of the inputs, U units, G the gates' units.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+from tflm.layers.fused import fused
 
 Tensors = tuple[tf.Tensor, ...]
 
@@ -119,7 +120,7 @@ def _forward(
     length = tf.shape(projected)[0]
     transposed = tf.transpose(recurrent)  # [G,U]
 
-    @_fused
+    @fused
     def element_wise(
         inputs: tf.Tensor, state: tf.Tensor, bias: tf.Tensor, *states: tf.Tensor
     ) -> tuple[Tensors, tf.Tensor, tf.Tensor]:
@@ -163,7 +164,7 @@ def _backward(
     dtype = recurrent.dtype
     length = tf.shape(kept)[0]
 
-    @_fused
+    @fused
     def element_wise(
         kept: tf.Tensor,
         d_output: tf.Tensor,
@@ -289,18 +290,3 @@ def _with_row(matrix: tf.Tensor, row: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 def _float32(values: tf.Tensor) -> tf.Tensor:
     return tf.cast(values, tf.float32)
-
-
-def _fused(function: Callable) -> Callable:
-    """The function as one kernel, where XLA works; as it is elsewhere."""
-    return tf.function(function, jit_compile=True) if _xla_works() else function
-
-
-@functools.cache
-def _xla_works() -> bool:
-    try:
-        with tf.init_scope():
-            twice = tf.function(lambda x: x + x, jit_compile=True)
-            return float(twice(tf.constant(1.0))) == 2.0
-    except (tf.errors.OpError, ValueError):
-        return False

@@ -10,11 +10,12 @@ import keras
 import tensorflow as tf
 
 from tflm import layers
-from tflm.models.language_model import LanguageModel, State, advance
+from tflm.models.language_model import State, advance
+from tflm.models.neural import NeuralLanguageModel
 
 
 @keras.saving.register_keras_serializable(package="tflm")
-class GPT(LanguageModel):
+class GPT(NeuralLanguageModel):
     """Decoder-only transformer that reads texts of any length.
 
     Every layer attends to the last `context` positions, and the state holds
@@ -69,29 +70,26 @@ class GPT(LanguageModel):
         rotary: bool = True,
         **kwargs: Any,
     ):
-        super().__init__(vocabulary_size=vocabulary_size, **kwargs)
+        super().__init__(
+            vocabulary_size=vocabulary_size,
+            embedding_dim=embedding_dim,
+            tie_embeddings=tie_embeddings,
+            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            **kwargs,
+        )
         if embedding_dim % (2 * num_heads):
             raise ValueError(
                 "`embedding_dim` must be a multiple of twice `num_heads`. "
                 f"Received: embedding_dim={embedding_dim}, "
                 f"num_heads={num_heads}"
             )
-        self.embedding_dim = embedding_dim
         self.num_layers = num_layers
         self.num_heads = num_heads
         self.context = context
         self.dropout = dropout
-        self.tie_embeddings = tie_embeddings
         self.rotary = rotary
         # Layers
         policy = self.dtype_policy
-        self.embedding = keras.layers.Embedding(
-            vocabulary_size,
-            embedding_dim,
-            embeddings_initializer=keras.initializers.RandomNormal(stddev=0.02),
-            dtype=policy,
-            name="embedding",
-        )
         self.drop = keras.layers.Dropout(dropout, dtype=policy)
         self.blocks = [
             layers.TransformerBlock(
@@ -107,34 +105,23 @@ class GPT(LanguageModel):
         self.norm = keras.layers.LayerNormalization(
             epsilon=1e-5, dtype=policy, name="norm"
         )
-        self.projection: keras.layers.Dense | None = None
-        if not tie_embeddings:
-            self.projection = keras.layers.Dense(
-                vocabulary_size, dtype=policy, name="projection"
-            )
         # Weights at once: a model can be counted, saved and loaded unused.
         self.build((None, None))
 
-    def build(self, input_shape: tuple[Any, ...]) -> None:
-        if self.built:  # Keras builds once more when it loads a model
-            return
-        hidden = (None, None, self.embedding_dim)
-        self.embedding.build(input_shape)
+    def build_layers(self) -> int:
         for block in self.blocks:
-            block.build(hidden)
-        self.norm.build(hidden)
-        if self.projection is not None:
-            self.projection.build(hidden)
-        self.built = True
+            block.build((None, None, self.embedding_dim))
+        self.norm.build((None, None, self.embedding_dim))
+        return self.embedding_dim
 
-    def call(
+    def hidden(
         self,
         ids: tf.Tensor,
         mask: tf.Tensor | None = None,
         initial_state: State | None = None,
         return_state: bool = False,
         training: bool | None = None,
-    ) -> tf.Tensor | tuple[tf.Tensor, State]:
+    ) -> tuple[tf.Tensor, State]:
         # Forward graph
         ids = tf.convert_to_tensor(ids)  # [B,T]
         carried = return_state or initial_state is not None
@@ -143,7 +130,7 @@ class GPT(LanguageModel):
         position = initial_state["position"]
         state: State = {"position": advance(position, ids, mask)}
         positions = self._positions(ids, mask, position if carried else None)
-        hidden = self.drop(self.embedding(ids), training=training)  # [B,T,D]
+        hidden = self.drop(self.embed(ids), training=training)  # [B,T,D]
         for index, block in enumerate(self.blocks):
             names = [f"layer_{index}_keys", f"layer_{index}_values"]
             ring = tuple(initial_state[name] for name in names)
@@ -157,14 +144,7 @@ class GPT(LanguageModel):
             )
             if ring is not None:
                 state.update(zip(names, ring, strict=True))
-        hidden = self.norm(hidden)
-        if self.projection is not None:
-            logits = self.projection(hidden)
-        else:
-            table = tf.cast(self.embedding.embeddings, hidden.dtype)  # [V,D]
-            logits = tf.einsum("btd,vd->btv", hidden, table)
-        logits = tf.cast(logits, tf.float32)  # [B,T,V]
-        return (logits, state) if return_state else logits
+        return self.norm(hidden), state
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
         width = self.embedding_dim // self.num_heads

@@ -62,6 +62,55 @@ class LanguageModel(keras.Model, abc.ABC):
             A flat dict of tensors, batch first.
         """
 
+    def nats(
+        self,
+        ids: tf.Tensor,
+        targets: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        initial_state: State | None = None,
+    ) -> tuple[tf.Tensor, State]:
+        """Minus the log-probability of each target, and the state after.
+
+        A model that can look a target up without computing all V logits
+        overrides this.
+
+        Args:
+            ids: int [B,T].
+            targets: int [B,T]. What follows each of the ids.
+            mask: As in a call. Where it is False the nats are unspecified,
+                perhaps not a number.
+            initial_state: As in a call.
+
+        Returns:
+            Nats float32 [B,T], and the state.
+        """
+        logits, state = self(
+            ids,
+            mask=mask,
+            initial_state=initial_state,
+            return_state=True,
+            training=False,
+        )  # [B,T,V]
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return nats, state
+
+    def training_nats(
+        self, ids: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tf.Tensor:
+        """The loss of a batch in training, which is to be made small.
+
+        Args:
+            ids: int [B,T].
+            targets: int [B,T].
+            weights: float32 [B,T].
+
+        Returns:
+            float32 scalar, the weighted sum of the targets' nats.
+        """
+        logits = self(ids, training=True)  # [B,T,V]
+        nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+        return tf.reduce_sum(nats * weights)
+
     def compute_mask(self, *unused: Any) -> None:
         """None: a mask is an argument here, it does not travel on tensors."""
 

@@ -9,10 +9,11 @@ import keras
 import tensorflow as tf
 
 from tflm import layers
-from tflm.models.language_model import LanguageModel, State, advance
+from tflm.models.language_model import State, advance
+from tflm.models.neural import NeuralLanguageModel
 
 
-class RecurrentLanguageModel(LanguageModel):
+class RecurrentLanguageModel(NeuralLanguageModel):
     """Embedding or one-hot input, a stack of recurrent layers, logits.
 
     Args:
@@ -63,24 +64,17 @@ class RecurrentLanguageModel(LanguageModel):
         tie_embeddings: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(vocabulary_size=vocabulary_size, **kwargs)
-        if tie_embeddings and not embedding_dim:
-            raise ValueError(
-                "`tie_embeddings` needs an embedding: `embedding_dim` must "
-                "be at least 1. Received: embedding_dim=0"
-            )
-        self.embedding_dim = embedding_dim
+        super().__init__(
+            vocabulary_size=vocabulary_size,
+            embedding_dim=embedding_dim,
+            tie_embeddings=tie_embeddings,
+            **kwargs,
+        )
         self.units = units
         self.num_layers = num_layers
         self.dropout = dropout
-        self.tie_embeddings = tie_embeddings
         # Layers
         policy = self.dtype_policy
-        self.embedding: keras.layers.Embedding | None = None
-        if embedding_dim:
-            self.embedding = keras.layers.Embedding(
-                vocabulary_size, embedding_dim, dtype=policy, name="embedding"
-            )
         self.recurrent = [
             self.layer(units, dtype=policy, name=f"layer_{index}")
             for index in range(num_layers)
@@ -94,48 +88,34 @@ class RecurrentLanguageModel(LanguageModel):
             self.bridge = keras.layers.Dense(
                 embedding_dim, use_bias=False, dtype=policy, name="bridge"
             )
-        self.projection = None
-        if not tie_embeddings:
-            self.projection = keras.layers.Dense(
-                vocabulary_size, dtype=policy, name="projection"
-            )
         # Weights at once: a model can be counted, saved and loaded unused.
         self.build((None, None))
 
-    def build(self, input_shape: tuple[Any, ...]) -> None:
-        if self.built:  # Keras builds once more when it loads a model
-            return
+    def build_layers(self) -> int:
         width = self.embedding_dim or self.vocabulary_size
-        if self.embedding is not None:
-            self.embedding.build(input_shape)
         for layer in self.recurrent:
             layer.build((None, None, width))
             width = self.units
         if self.bridge is not None:
-            self.bridge.build((None, None, self.units))
-        if self.projection is not None:
-            self.projection.build((None, None, self.units))
-        else:
-            self.output_bias = self.add_weight(
-                shape=(self.vocabulary_size,), name="output_bias"
-            )
-        self.built = True
+            self.bridge.build((None, None, width))
+            width = self.embedding_dim
+        return width
 
-    def call(
+    def hidden(
         self,
         ids: tf.Tensor,
         mask: tf.Tensor | None = None,
         initial_state: State | None = None,
         return_state: bool = False,
         training: bool | None = None,
-    ) -> tf.Tensor | tuple[tf.Tensor, State]:
+    ) -> tuple[tf.Tensor, State]:
         # Forward graph
         ids = tf.convert_to_tensor(ids)  # [B,T]
         if initial_state is None:
             initial_state = self.get_initial_state(tf.shape(ids)[0])
         position = advance(initial_state["position"], ids, mask)
         state: State = {"position": position}
-        hidden = self.dropouts[0](self._embed(ids), training=training)
+        hidden = self.dropouts[0](self.embed(ids), training=training)
         for index, layer in enumerate(self.recurrent):
             names = self._state_names(index)
             before = tuple(initial_state[name] for name in names)
@@ -144,8 +124,9 @@ class RecurrentLanguageModel(LanguageModel):
             )  # [B,T,U]
             state.update(zip(names, after, strict=True))
             hidden = self.dropouts[index + 1](hidden, training=training)
-        logits = tf.cast(self._project(hidden), tf.float32)  # [B,T,V]
-        return (logits, state) if return_state else logits
+        if self.bridge is not None:
+            hidden = self.bridge(hidden)  # [B,T,D]
+        return hidden, state
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
         state = {"position": tf.zeros([batch_size], tf.int32)}
@@ -168,21 +149,6 @@ class RecurrentLanguageModel(LanguageModel):
 
     def _state_names(self, index: int) -> list[str]:
         return [f"layer_{index}_{name}" for name in self.layer.state_names]
-
-    def _embed(self, ids: tf.Tensor) -> tf.Tensor:
-        if self.embedding is None:
-            return tf.one_hot(ids, self.vocabulary_size, dtype=tf.float32)
-        return self.embedding(ids)  # [B,T,D]
-
-    def _project(self, hidden: tf.Tensor) -> tf.Tensor:
-        if self.projection is not None:
-            return self.projection(hidden)  # [B,T,V]
-        if self.bridge is not None:
-            hidden = self.bridge(hidden)  # [B,T,D]
-        assert self.embedding is not None  # the constructor saw to it
-        table = tf.cast(self.embedding.embeddings, hidden.dtype)  # [V,D]
-        logits = tf.einsum("btd,vd->btv", hidden, table)
-        return logits + tf.cast(self.output_bias, logits.dtype)
 
 
 @keras.saving.register_keras_serializable(package="tflm")

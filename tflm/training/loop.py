@@ -1,6 +1,6 @@
 """The training loop: optimizer steps that Keras callbacks look on.
 
-Axes: B batch, T time, V vocabulary.
+Axes: B batch, T time.
 """
 
 import contextlib
@@ -280,11 +280,7 @@ class Loop:
         count = tf.reduce_sum(weights)
         total = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
         with tf.GradientTape() as tape:
-            logits = self.model(inputs, training=True)  # [B,T,V]
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                targets, logits
-            )  # [B,T]
-            nats = tf.reduce_sum(losses * weights)
+            nats = self.model.training_nats(inputs, targets, weights)
             loss = nats / tf.maximum(total, 1.0)
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)

@@ -1,0 +1,145 @@
+"""Models that embed ids and project hidden states to the vocabulary.
+
+Axes: B batch, T time, D embedding width, W width of the hidden states,
+V vocabulary.
+"""
+
+import abc
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tflm.layers import cross_entropy
+from tflm.models.language_model import LanguageModel, State
+
+
+class NeuralLanguageModel(LanguageModel):
+    """What the models that learn by gradients share: both their ends.
+
+    Args:
+        vocabulary_size: int. Number of ids, V.
+        embedding_dim: int. Width of the embedding, D; 0 means one-hot input.
+        tie_embeddings: bool. Whether the projection uses the embedding's
+            weights. Reference: Press and Wolf, 2017,
+            https://arxiv.org/abs/1608.05859.
+        embeddings_initializer: Keras initializer. Default "uniform".
+        **kwargs: Keras's own model arguments (`name`, `dtype`).
+
+    Raises:
+        ValueError: If embeddings are tied and there are none.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        embedding_dim: int,
+        tie_embeddings: bool,
+        embeddings_initializer: Any = "uniform",
+        **kwargs: Any,
+    ):
+        super().__init__(vocabulary_size=vocabulary_size, **kwargs)
+        if tie_embeddings and not embedding_dim:
+            raise ValueError(
+                "`tie_embeddings` needs an embedding: `embedding_dim` must "
+                "be at least 1. Received: embedding_dim=0"
+            )
+        self.embedding_dim = embedding_dim
+        self.tie_embeddings = tie_embeddings
+        # Layers
+        self.embedding: keras.layers.Embedding | None = None
+        if embedding_dim:
+            self.embedding = keras.layers.Embedding(
+                vocabulary_size,
+                embedding_dim,
+                embeddings_initializer=embeddings_initializer,
+                dtype=self.dtype_policy,
+                name="embedding",
+            )
+        self.projection: keras.layers.Dense | None = None
+        if not tie_embeddings:
+            self.projection = keras.layers.Dense(
+                vocabulary_size, dtype=self.dtype_policy, name="projection"
+            )
+
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        if self.built:  # Keras builds once more when it loads a model
+            return
+        if self.embedding is not None:
+            self.embedding.build(input_shape)
+        width = self.build_layers()
+        if self.projection is not None:
+            self.projection.build((None, None, width))
+        else:
+            self.output_bias = self.add_weight(
+                shape=(self.vocabulary_size,), name="output_bias"
+            )
+        self.built = True
+
+    @abc.abstractmethod
+    def build_layers(self) -> int:
+        """Makes the weights between the ends; returns the width W."""
+
+    @abc.abstractmethod
+    def hidden(
+        self,
+        ids: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        initial_state: State | None = None,
+        return_state: bool = False,
+        training: bool | None = None,
+    ) -> tuple[tf.Tensor, State]:
+        """The states [B,T,W] to be projected, and the state to go on with."""
+
+    def embed(self, ids: tf.Tensor) -> tf.Tensor:
+        """The embedding of ids [B,T], or their one-hot vectors: [B,T,D]."""
+        if self.embedding is None:
+            return tf.one_hot(ids, self.vocabulary_size, dtype=tf.float32)
+        return self.embedding(ids)
+
+    def call(
+        self,
+        ids: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        initial_state: State | None = None,
+        return_state: bool = False,
+        training: bool | None = None,
+    ) -> tf.Tensor | tuple[tf.Tensor, State]:
+        hidden, state = self.hidden(
+            ids, mask, initial_state, return_state, training
+        )
+        if self.projection is not None:
+            logits = self.projection(hidden)
+        else:
+            table, bias = self._output_weights()
+            logits = tf.einsum(
+                "btd,vd->btv", hidden, tf.cast(table, hidden.dtype)
+            )
+            logits += tf.cast(bias, logits.dtype)
+        logits = tf.cast(logits, tf.float32)  # [B,T,V]
+        return (logits, state) if return_state else logits
+
+    def training_nats(
+        self, ids: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tf.Tensor:
+        # Without a tensor [B,T,V], which is most of a step for many words.
+        hidden, _ = self.hidden(ids, training=True)  # [B,T,W]
+        table, bias = self._output_weights()
+        return cross_entropy.summed_nats(
+            tf.reshape(hidden, [-1, table.shape[1]]),
+            table,
+            bias,
+            tf.reshape(targets, [-1]),
+            tf.reshape(weights, [-1]),
+        )
+
+    def _output_weights(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """The projection's table [V,W] and bias [V], in float32."""
+        if self.projection is None:
+            assert self.embedding is not None  # the constructor saw to it
+            table, bias = self.embedding.embeddings, self.output_bias
+            return tf.convert_to_tensor(table), tf.convert_to_tensor(bias)
+        return tf.transpose(self.projection.kernel), tf.convert_to_tensor(
+            self.projection.bias
+        )
