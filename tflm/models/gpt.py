@@ -33,6 +33,8 @@ class GPT(NeuralLanguageModel):
         tie_embeddings: bool. Whether the output layer uses the embedding's
             weights. Default True.
         rotary: bool. Whether the positions are told. Default True.
+        num_sampled: int. Ids that each target is told from in training; 0
+            means all. Default 0. See `NeuralLanguageModel`.
         **kwargs: Keras's own model arguments (`name`, `dtype`).
 
     Raises:
@@ -55,6 +57,7 @@ class GPT(NeuralLanguageModel):
         "context",
         "dropout",
         "tie_embeddings",
+        "num_sampled",
     )
 
     def __init__(
@@ -67,6 +70,7 @@ class GPT(NeuralLanguageModel):
         context: int = 128,
         dropout: float = 0.0,
         tie_embeddings: bool = True,
+        num_sampled: int = 0,
         rotary: bool = True,
         **kwargs: Any,
     ):
@@ -74,6 +78,7 @@ class GPT(NeuralLanguageModel):
             vocabulary_size=vocabulary_size,
             embedding_dim=embedding_dim,
             tie_embeddings=tie_embeddings,
+            num_sampled=num_sampled,
             embeddings_initializer=keras.initializers.RandomNormal(stddev=0.02),
             **kwargs,
         )
@@ -166,6 +171,7 @@ class GPT(NeuralLanguageModel):
             "context": self.context,
             "dropout": self.dropout,
             "tie_embeddings": self.tie_embeddings,
+            "num_sampled": self.num_sampled,
             "rotary": self.rotary,
         }
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tflm.layers import cross_entropy
+from tflm.layers import cross_entropy, sampled_softmax
 from tflm.models.language_model import LanguageModel, State
 
 
@@ -23,6 +23,9 @@ class NeuralLanguageModel(LanguageModel):
         tie_embeddings: bool. Whether the projection uses the embedding's
             weights. Reference: Press and Wolf, 2017,
             https://arxiv.org/abs/1608.05859.
+        num_sampled: int. Ids that each target is told from in training, drawn
+            anew at each step, which is faster for many words; 0 means all.
+            Low ids should be the frequent ones. Default 0.
         embeddings_initializer: Keras initializer. Default "uniform".
         **kwargs: Keras's own model arguments (`name`, `dtype`).
 
@@ -36,6 +39,7 @@ class NeuralLanguageModel(LanguageModel):
         vocabulary_size: int,
         embedding_dim: int,
         tie_embeddings: bool,
+        num_sampled: int = 0,
         embeddings_initializer: Any = "uniform",
         **kwargs: Any,
     ):
@@ -47,6 +51,7 @@ class NeuralLanguageModel(LanguageModel):
             )
         self.embedding_dim = embedding_dim
         self.tie_embeddings = tie_embeddings
+        self.num_sampled = num_sampled
         # Layers
         self.embedding: keras.layers.Embedding | None = None
         if embedding_dim:
@@ -58,10 +63,10 @@ class NeuralLanguageModel(LanguageModel):
                 name="embedding",
             )
         self.projection: keras.layers.Dense | None = None
-        if not tie_embeddings:
-            self.projection = keras.layers.Dense(
-                vocabulary_size, dtype=self.dtype_policy, name="projection"
-            )
+
+        self.seed_generator: keras.random.SeedGenerator | None = None
+        if num_sampled:
+            self.seed_generator = keras.random.SeedGenerator()
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         if self.built:  # Keras builds once more when it loads a model
@@ -69,12 +74,16 @@ class NeuralLanguageModel(LanguageModel):
         if self.embedding is not None:
             self.embedding.build(input_shape)
         width = self.build_layers()
-        if self.projection is not None:
-            self.projection.build((None, None, width))
-        else:
+        if self.tie_embeddings:
             self.output_bias = self.add_weight(
                 shape=(self.vocabulary_size,), name="output_bias"
             )
+        else:
+            # Made last, so that the weights stand in the order of the data.
+            self.projection = keras.layers.Dense(
+                self.vocabulary_size, dtype=self.dtype_policy, name="projection"
+            )
+            self.projection.build((None, None, width))
         self.built = True
 
     @abc.abstractmethod
@@ -126,13 +135,17 @@ class NeuralLanguageModel(LanguageModel):
         # Without a tensor [B,T,V], which is most of a step for many words.
         hidden, _ = self.hidden(ids, training=True)  # [B,T,W]
         table, bias = self._output_weights()
-        return cross_entropy.summed_nats(
+        batch = (
             tf.reshape(hidden, [-1, table.shape[1]]),
             table,
             bias,
             tf.reshape(targets, [-1]),
             tf.reshape(weights, [-1]),
         )
+        if self.seed_generator is None or self.num_sampled >= table.shape[0]:
+            return cross_entropy.summed_nats(*batch)
+        seed = self.seed_generator.next()
+        return sampled_softmax.summed_nats(*batch, self.num_sampled, seed)
 
     def _output_weights(self) -> tuple[tf.Tensor, tf.Tensor]:
         """The projection's table [V,W] and bias [V], in float32."""

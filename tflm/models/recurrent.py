@@ -28,6 +28,8 @@ class RecurrentLanguageModel(NeuralLanguageModel):
             weights; where `units` differs from `embedding_dim`, a linear
             layer brings the one to the other. Default False. Reference:
             Press and Wolf, 2017, https://arxiv.org/abs/1608.05859.
+        num_sampled: int. Ids that each target is told from in training; 0
+            means all. Default 0. See `NeuralLanguageModel`.
         **kwargs: Keras's own model arguments (`name`, `dtype`).
 
     Raises:
@@ -50,6 +52,7 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         "num_layers",
         "dropout",
         "tie_embeddings",
+        "num_sampled",
     )
     layer: ClassVar[type[layers.Recurrent]]
 
@@ -62,12 +65,14 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         num_layers: int = 1,
         dropout: float = 0.0,
         tie_embeddings: bool = False,
+        num_sampled: int = 0,
         **kwargs: Any,
     ):
         super().__init__(
             vocabulary_size=vocabulary_size,
             embedding_dim=embedding_dim,
             tie_embeddings=tie_embeddings,
+            num_sampled=num_sampled,
             **kwargs,
         )
         self.units = units
@@ -145,6 +150,7 @@ class RecurrentLanguageModel(NeuralLanguageModel):
             "num_layers": self.num_layers,
             "dropout": self.dropout,
             "tie_embeddings": self.tie_embeddings,
+            "num_sampled": self.num_sampled,
         }
 
     def _state_names(self, index: int) -> list[str]:

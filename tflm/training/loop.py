@@ -283,7 +283,11 @@ class Loop:
             nats = self.model.training_nats(inputs, targets, weights)
             loss = nats / tf.maximum(total, 1.0)
         variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        gradients = tape.gradient(loss, variables)
+        # Dense: in slices, an id that comes twice would count twice over in
+        # the norm that clipping goes by.
+        gradients = [tf.convert_to_tensor(g) for g in gradients]
+        self.optimizer.apply(gradients, variables)
         return nats, count
 
 
