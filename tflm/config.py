@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any
 
-MODELS = ("gru", "lstm", "simple_rnn", "gpt")
+MODELS = ("gru", "lstm", "simple_rnn", "gpt", "ngram")
+SMOOTHINGS = ("mle", "laplace", "interpolation", "backoff", "kneser_ney")
 TOKENIZERS = ("characters", "bytes", "words")
 SEQUENCES = ("windows",)
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -24,8 +25,11 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
     "gpt": {
         "num_layers": 4,
         "embedding_dim": 128,
+        "context": 64,
+        "seq_len": 64,
+        "batch_size": 16,
         "tie_embeddings": True,
-        "learning_rate": 3e-3,
+        "learning_rate": 2e-3,
         "dropout": 0.1,
     },
 }
@@ -157,12 +161,22 @@ class ModelConfig(Checked):
     tie_embeddings: bool = setting(
         False, "use the embedding's weights in the output layer too"
     )
+    num_sampled: int = setting(
+        0, "tokens that a target is told from in training, for speed; 0: all"
+    )
+    order: int = setting(5, "tokens of the n-gram model's longest n-grams")
+    smoothing: str = setting(
+        "kneser_ney", "what the n-gram model gives to the unseen", SMOOTHINGS
+    )
+    add_k: float = setting(1.0, "what laplace adds to every count")
 
     def _check_ranges(self) -> None:
-        require_at_least(0, self, "embedding_dim")
+        for name in ("embedding_dim", "num_sampled"):
+            require_at_least(0, self, name)
         require_at_least(1, self, "units")
-        for name in ("num_layers", "num_heads", "context"):
+        for name in ("num_layers", "num_heads", "context", "order"):
             require_at_least(1, self, name)
+        require(self.add_k > 0, self, "add_k", "above 0")
         if self.model == "gpt" and self.embedding_dim % (2 * self.num_heads):
             raise ValueError(
                 "`embedding_dim` must be a multiple of twice `num_heads`. "

@@ -69,3 +69,19 @@ def test_state_is_not_rounded_by_the_policy():
 def test_language_model_alone_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         models.LanguageModel(vocabulary_size=7)
+
+
+def test_nats_are_minus_the_log_probability_of_the_targets():
+    model = Counter(vocabulary_size=7)
+    ids, targets = np.zeros([2, 3], int), np.array([[1, 2, 3], [1, 0, 0]])
+    mask = np.array([[True] * 3, [True, False, True]])
+    state = {"position": tf.constant([5, 0])}
+    found, state = model.nats(ids, targets, mask, state)
+    # One logit of 1 among seven; the count that it stands for, by position.
+    right, wrong = np.log(np.e + 6) - 1, np.log(np.e + 6)
+    expected = [[wrong, wrong, wrong], [right, wrong, wrong]]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert found.dtype == tf.float32
+    assert state["position"].numpy().tolist() == [8, 2]
+    last, _ = model.nats(ids[:, :1], np.array([[1], [3]]), None, state)
+    np.testing.assert_allclose(last, [[wrong], [right]], rtol=1e-6)

@@ -5,6 +5,7 @@ import keras
 from tflm import config
 from tflm.models.gpt import GPT
 from tflm.models.language_model import LanguageModel, State
+from tflm.models.ngram import NGram
 from tflm.models.recurrent import GRU, LSTM, SimpleRNN
 
 if keras.backend.backend() != "tensorflow":
@@ -18,6 +19,7 @@ KINDS: dict[str, type[LanguageModel]] = {
     "gpt": GPT,
     "gru": GRU,
     "lstm": LSTM,
+    "ngram": NGram,
     "simple_rnn": SimpleRNN,
 }
 
@@ -27,6 +29,7 @@ __all__ = [
     "KINDS",
     "LSTM",
     "LanguageModel",
+    "NGram",
     "SimpleRNN",
     "State",
     "build",

@@ -1,0 +1,1 @@
+"""N-grams: counted, smoothed, read from ARPA files and written to them."""
