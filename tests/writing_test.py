@@ -102,3 +102,16 @@ def test_folder_that_stands_there_is_not_written_over(tmp_path):
         (beside / "file").write_text("new")
     assert (path / "file").read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_has_null_for_what_is_no_finite_number(tmp_path):
+    nan, inf = float("nan"), float("inf")
+    value = {"a": [nan, 1.5, {"b": (-inf, "inf")}], "c": inf, "d": 2}
+    writing.write_json(tmp_path / "file.json", value)
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    text = (tmp_path / "file.json").read_text()
+    found = json.loads(text, parse_constant=refuse)
+    assert found == {"a": [None, 1.5, {"b": [None, "inf"]}], "c": None, "d": 2}

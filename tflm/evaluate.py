@@ -1,26 +1,29 @@
 """`python -m tflm.evaluate`: scores a run's model on held-out text."""
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from tflm import config as configuration
+from tflm import writing
 from tflm.command_line import flags
 from tflm.command_line import main as command_line
+from tflm.scoring_settings import ScoringSettings
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Prints one JSON object for each split, or for a file of text."""
+    """Prints one JSON object for each split, or for files of text."""
     parser = _parser()
     parsed = parser.parse(arguments)
+    settings = parser.settings_of(ScoringSettings, parsed)
     command_line.start()
     from tflm import training
-    from tflm.training import report
+    from tflm.training import scores
 
     path = parsed.model or training.newest()
     trained = training.load(path)
     overrides = flags.chosen(parsed, ["data_dir", "cache_dir", "encoding"])
+    baselines = not parsed.no_baselines
     if parsed.text_file:
         config = configuration.from_flat(
             {
@@ -31,9 +34,9 @@ def main(arguments: Sequence[str]) -> None:
                 **overrides,
             }
         )
-        _print(report.evaluate_files(trained, config))
+        _print(scores.evaluate_files(trained, config, settings, baselines))
         return
-    text = report.text_of(trained, overrides)
+    text = scores.text_of(trained, overrides)
     if text.fingerprint() != training.RunDirectory.open(path).fingerprint:
         print(
             f"warning: the text of {text.text.name} is not the one that the "
@@ -44,8 +47,9 @@ def main(arguments: Sequence[str]) -> None:
     for split in splits:
         if split not in text.stores:
             parser.error(configuration.unknown("split", split, text.stores))
-    for figures in report.evaluate(trained, text, splits).values():
-        _print(figures)
+    figures = scores.evaluate(trained, text, splits, settings, baselines)
+    for values in figures.values():
+        _print(values)
 
 
 def _parser() -> flags.Parser:
@@ -62,13 +66,19 @@ def _parser() -> flags.Parser:
     parser.add_argument(
         "--split", metavar="SPLIT", help="score this split alone"
     )
+    parser.add_argument(
+        "--no_baselines",
+        action="store_true",
+        help="leave out what xz and a Kneser-Ney 5-gram model need",
+    )
+    parser.add_settings(ScoringSettings(), "how the text is read")
     data = configuration.DataConfig()
     parser.add_settings(data, "the text", ["data_dir", "cache_dir", "encoding"])
     return parser
 
 
 def _print(figures: dict[str, Any]) -> None:
-    print(json.dumps(figures), flush=True)
+    print(writing.to_json(figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ COUNTS = Counts(
     bytes=9,
 )
 BITS = 21.0
-SCORE = Score(nats=BITS * math.log(2), counts=COUNTS)
+SCORE = Score(nats=BITS * math.log(2), counts=COUNTS, words=3)
 
 
 def test_bits_are_divided_by_the_counts():
@@ -41,10 +41,27 @@ def test_smaller_vocabulary_does_not_lower_bits_per_byte():
     assert Score(0.0, lazy).bits_per_byte >= spelled.bits_per_byte
 
 
+def test_word_perplexity_divides_by_the_words():
+    assert SCORE.word_perplexity == pytest.approx(2 ** (21 / 3))
+    assert Score(nats=5.0, counts=COUNTS).word_perplexity is None
+    # A text that is one long word has too many nats for `exp`.
+    assert Score(nats=1e4, counts=COUNTS, words=1).word_perplexity == math.inf
+
+
 def test_figures_have_the_promised_names():
-    assert SCORE.to_dict() == {
+    score = dataclasses.replace(
+        SCORE,
+        nats_per_token_interval=(1.5, 2.5),
+        resampled="30 documents",
+    )
+    assert score.to_dict() == {
         "nats_per_token": SCORE.nats_per_token,
         "perplexity": SCORE.perplexity,
+        "word_perplexity": SCORE.word_perplexity,
+        "nats_per_token_interval": [1.5, 2.5],
+        "bits_per_byte_interval": None,
+        "resampled": "30 documents",
+        "words": 3,
         "bits_per_token": SCORE.bits_per_token,
         "bits_per_character": SCORE.bits_per_character,
         "bits_per_byte": SCORE.bits_per_byte,
@@ -53,11 +70,14 @@ def test_figures_have_the_promised_names():
         "bytes": 9,
         "unknown_share": 1 / 6,
     }
-    assert json.loads(json.dumps(SCORE.to_dict())) == SCORE.to_dict()
+    assert json.loads(json.dumps(score.to_dict())) == score.to_dict()
 
 
 def test_empty_documents_have_a_score():
     # Three documents of nothing but their END.
-    score = Score(3.0, Counts(3, 3, 3, 0, 0, characters=0, bytes=0))
+    counts = Counts(3, 3, 3, 0, 0, characters=0, bytes=0)
+    score = Score(3.0, counts, words=3)
     assert score.nats_per_token == 1
-    assert all(math.isfinite(figure) for figure in score.to_dict().values())
+    figures = [f for f in score.to_dict().values() if f is not None]
+    assert len(figures) == 11
+    assert all(math.isfinite(figure) for figure in figures)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.documents import Document, random_documents, store_of
 from tflm import models, tokenizers
-from tflm.evaluation import Scorer
+from tflm.evaluation import Scorer, scorer
 from tflm.evaluation.scorer import reset
 from tflm.pipelines import Lanes, prepare
 
@@ -195,3 +195,22 @@ def test_reset_clears_rows_of_every_rank():
         expected[[0, 2]] = 0
         np.testing.assert_array_equal(cleared[name], expected)
         assert cleared[name].dtype == values.dtype
+
+
+@pytest.mark.parametrize("size", [3, 2**14])
+def test_n_gram_model_reads_documents_in_one_row(size, monkeypatch):
+    """Each target costs what it costs in a document read by itself."""
+    monkeypatch.setattr(scorer, "_LOOK_UPS", size)
+    documents = random_documents(4, 9)
+    store = store_of(documents)
+    model = models.NGram.train(store, vocabulary_size=SIZE, order=4)
+    found = Scorer(model).nats(Lanes(store, 5, batch_size=4))
+    for start, length in zip(store.starts, store.lengths, strict=True):
+        targets = store.targets[start : start + length].astype(np.int32)
+        if length:
+            inputs = np.append(2, targets[:-1])[np.newaxis]
+            expected, _ = model.nats(inputs, targets[np.newaxis])
+            np.testing.assert_allclose(
+                found[start : start + length], expected[0], rtol=1e-6
+            )
+    assert len(found) == len(store.targets)

@@ -240,3 +240,18 @@ def test_store_is_plain_files(tmp_path):
     assert raw.tolist() == targets
     saved = json.loads((directory / "store.json").read_text())
     assert saved["counts"] == counts
+
+
+def test_joined_documents_are_one_text_without_ends(tmp_path):
+    store = pipelines.prepare(dataset(PIECES), TOKENIZER, tmp_path)
+    whole = "".join(text for text, *_ in PIECES)
+    assert_holds(store.joined(), [(whole, True, False)])
+    assert store.joined().text_hash != store.text_hash
+
+
+def test_documents_to_be_joined_must_hold_a_token(tmp_path):
+    empty = dataset([("", True, True)] * 3)
+    store = pipelines.prepare(empty, TOKENIZER, tmp_path)
+    message = "must hold a token to be joined. Received: 3 empty documents"
+    with pytest.raises(ValueError, match=message):
+        store.joined()

@@ -17,8 +17,10 @@ WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "that", "rat"]
 KILLED_AT = 50  # between the checkpoints of the steps 30 and 60
 
 # A run bounded by steps that has everything a resumed run could get wrong:
-# dropout, shuffling over three epochs, warm-up and decay, early stopping.
+# dropout, shuffling over three epochs, warm-up and decay, early stopping, a
+# sampled softmax.
 TINY = {
+    "num_sampled": 5,
     "units": 16,
     "embedding_dim": 8,
     "dropout": 0.2,

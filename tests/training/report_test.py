@@ -11,6 +11,7 @@ import tensorflow as tf
 from tflm import config, training
 from tflm.training import report
 from tflm.training.run_directory import RunDirectory
+from tflm.training.scores import evaluate_files, text_of
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_files_are_scored_whole(trained, tiny, tmp_path):
     path = tmp_path / "new.txt"
     path.write_text("the cat sat, not the dog")
     settings = {"validation_fraction": 0.0, "test_fraction": 0.0}
-    scores = report.evaluate_files(
+    scores = evaluate_files(
         trained,
         config.from_flat(
             {
@@ -83,7 +84,7 @@ def test_files_are_scored_whole(trained, tiny, tmp_path):
 
 
 def test_text_can_be_read_again(trained, uninterrupted):
-    text = report.text_of(trained, {})
+    text = text_of(trained, {})
     assert text.fingerprint() == uninterrupted[0].run.fingerprint
 
 

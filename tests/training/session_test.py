@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.conftest import KILLED_AT, Recorder
+from tests.training.conftest import KILLED_AT, WORDS, Recorder
 from tflm import config, training
 from tflm.pipelines import Windows
+from tflm.tokenizers import Characters
 from tflm.training.checkpoints import Checkpoints
 
 CHECKPOINT = 30  # the last one before the run is killed
@@ -202,3 +203,14 @@ def test_nothing_is_written_before_all_is_good(
     with pytest.raises((ValueError, OSError), match=message):
         training.begin(config.from_flat({**tiny, **changes}), path)
     assert not path.parent.exists()
+
+
+def test_tokenizer_that_is_given_is_the_runs(tiny, tmp_path):
+    given = Characters("".join(sorted(set("".join(WORDS)))))
+    settings = config.from_flat({**tiny, "epochs": None, "max_steps": 1})
+    session = training.begin(settings, tmp_path / "run", tokenizer=given)
+    # What it lacks, the space and the newline, is unknown: it was not trained.
+    assert session.text.stores["train"].counts.unknown_tokens > 0
+    assert session.model.vocabulary_size == given.vocabulary_size
+    kept = training.RunDirectory.open(tmp_path / "run").tokenizer
+    assert kept.fingerprint() == given.fingerprint()

@@ -55,6 +55,21 @@ def test_loaded_model_says_what_it_is(uninterrupted):
     assert trained.model.compute_dtype == "float32"
 
 
+def test_scores_and_next_tokens_are_those_of_the_logits(uninterrupted):
+    trained = tflm.load(uninterrupted[0].run.path)
+    ids = trained.tokenizer.tokenize("the cat").numpy()
+    logits = trained.model(tf.constant([[2, *ids]]))[0]
+    log_probs = tf.nn.log_softmax(logits).numpy()  # [T+1,V]
+    scores = trained.score(["the cat", ""])
+    expected = log_probs[np.arange(len(ids)), ids].sum()
+    np.testing.assert_allclose(scores["log_prob"], [expected, 0], rtol=1e-5)
+    assert scores["num_tokens"].tolist() == [len(ids), 0]
+    found = trained.next_token_probabilities("the cat", k=1)
+    assert found["probabilities"].shape == (1,)
+    likeliest = np.exp(np.delete(log_probs[-1], [0, 2]).max())
+    np.testing.assert_allclose(found["probabilities"][0], likeliest, rtol=1e-5)
+
+
 def test_greedy_text_is_that_of_the_logits(uninterrupted):
     trained = tflm.load(uninterrupted[0].run.path)
     tokenizer = trained.tokenizer

@@ -16,7 +16,9 @@ INTERRUPTED = 130
 COMMANDS = {
     "train": "train a model on text",
     "evaluate": "score a model on held-out text or on a file",
+    "compare": "rank runs by their score on the same text",
     "generate": "write text with a model",
+    "score": "tell how likely any text is, token by token if need be",
     "export": "write a model as a SavedModel for TensorFlow Serving",
 }
 

@@ -1,4 +1,4 @@
-"""Held-out text for scoring: each document read in order, state carried.
+"""Held-out text for scoring: documents side by side, in lanes.
 
 Axes: B lanes, T time, N all targets of the split.
 """
@@ -19,6 +19,7 @@ class LaneBatch(NamedTuple):
     examples: Examples  # [B,T]
     mask: np.ndarray  # bool [B,T], False where there is nothing to read
     resets: np.ndarray  # bool [B], rows that start with a fresh state
+    positions: np.ndarray  # int64 [B,T] in [0, N), of no meaning if masked
 
 
 class Segment(NamedTuple):
@@ -33,7 +34,8 @@ class Lanes:
     """Documents side by side, each target scored exactly once.
 
     A lane reads one document after another, `seq_len` positions a batch, and
-    says where its state must start afresh: at each document.
+    says where its state must start afresh: at each document, or at each
+    window of it.
 
     Args:
         store: The split's targets.
@@ -44,9 +46,27 @@ class Lanes:
             after the `seq_len` positions before it, which warm its state up.
             That is fast and a close estimate. Default None: nothing is cut,
             and the score is exact.
+        window: Optional int. Documents are read in windows of this many
+            targets, each with a fresh state. Default None: the state is
+            carried from a document's start to its end.
+        stride: Optional int, at most `window`. Targets from the start of a
+            window to the start of the next, which scores only what stands
+            behind the one before it. Default None: `window`, so that no
+            target is read twice.
 
     Raises:
-        ValueError: If a size is 0.
+        ValueError: If a size is 0, or `stride` leaves targets out.
+
+    Example:
+    >>> from tflm.pipelines.token_store import Counts
+    >>> counts = Counts(1, tokens=5, ends=0, unknown_tokens=0,
+    ...     unknown_bytes=0, characters=5, bytes=5)
+    >>> store = TokenStore(np.arange(4, 9), np.array([0]), counts, "hash")
+    >>> for batch in Lanes(store, 3, batch_size=1, window=3, stride=1):
+    ...     print(batch.examples.inputs, batch.examples.weights)
+    [[2 4 5]] [[1. 1. 1.]]
+    [[4 5 6]] [[0. 0. 1.]]
+    [[5 6 7]] [[0. 0. 1.]]
     """
 
     def __init__(
@@ -55,14 +75,26 @@ class Lanes:
         seq_len: int,
         batch_size: int,
         longest: int | None = None,
+        window: int | None = None,
+        stride: int | None = None,
     ):
         self.store = store
         self.seq_len = seq_len
         self.batch_size = batch_size
         self.longest = longest
-        for name in ("seq_len", "batch_size", "longest"):
+        self.window = window
+        self.stride = stride
+        for name in ("seq_len", "batch_size", "longest", "window", "stride"):
             config.require_at_least(1, self, name)
-        segments = _segments(store, seq_len, longest)
+        if stride is not None and stride > (window or 0):
+            raise ValueError(
+                "`stride` must be at most `window`, or targets are left out. "
+                f"Received: stride={stride}, window={window}"
+            )
+        if window is None:
+            segments = _segments(store, seq_len, longest)
+        else:
+            segments = _windows(store, window, stride or window)
         # The longest first, so that the lanes end together.
         self.segments = sorted(segments, key=lambda s: s.begin - s.end)
         self.batch_size = min(batch_size, len(segments))
@@ -90,7 +122,7 @@ class Lanes:
             examples = make_examples(
                 self.store.targets, self.store.starts, positions, weights
             )
-            yield LaneBatch(examples, weights >= 0, resets)
+            yield LaneBatch(examples, weights >= 0, resets, positions)
 
 
 def _segments(
@@ -103,4 +135,19 @@ def _segments(
         for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
             warm_from = max(int(start), int(begin) - warm_up)
             segments.append(Segment(warm_from, int(begin), int(end)))
+    return segments
+
+
+def _windows(store: TokenStore, window: int, stride: int) -> list[Segment]:
+    """A document's windows; each scores what none before it has scored."""
+    segments = []
+    for start, length in zip(
+        store.starts.tolist(), store.lengths.tolist(), strict=True
+    ):
+        begin = scored = start
+        while scored < start + length:
+            end = min(begin + window, start + length)
+            segments.append(Segment(begin, scored, end))
+            begin += stride
+            scored = end
     return segments

@@ -70,6 +70,26 @@ class TokenStore:
         """Targets in each document, int64 [documents]."""
         return np.diff(self.starts, append=len(self.targets))
 
+    def joined(self) -> "TokenStore":
+        """The documents' tokens one after another, as one text without END.
+
+        Raises:
+            ValueError: If the documents hold no token.
+        """
+        targets = self.targets[self.targets != Tokenizer.end_id]
+        if not len(targets):
+            raise ValueError(
+                "documents must hold a token to be joined. Received: "
+                f"{self.counts.documents} empty documents"
+            )
+        counts = dataclasses.replace(
+            self.counts, documents=1, tokens=len(targets), ends=0
+        )
+        text_hash = hashlib.sha256(f"joined {self.text_hash}".encode())
+        return TokenStore(
+            targets, np.zeros(1, np.int64), counts, text_hash.hexdigest()
+        )
+
 
 def prepare(
     pieces: tf.data.Dataset,

@@ -1,43 +1,38 @@
 """What a run says when it ends: scores, samples, run card, loss curve."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tflm import config as configuration
 from tflm import writing
-from tflm.evaluation import xz_bits_per_byte
+from tflm.models import LanguageModel, NGram
 from tflm.training import device
-from tflm.training import session as sessions
 from tflm.training.callbacks import read_metrics
+from tflm.training.counting import CountingSession
 from tflm.training.loop import INTERRUPTED
 from tflm.training.run_directory import RunDirectory
+from tflm.training.scores import evaluate
 from tflm.training.session import Session
-from tflm.training.text import PreparedText, prepare
 from tflm.training.trained_model import TrainedModel, load
 
-# A general compressor is slow: beside larger texts its figure is left out.
-_MOST_XZ_BYTES = 32 * 2**20
-
+_BASELINES = {
+    "xz": "xz_bits_per_byte",
+    "5-gram": "kneser_ney_bits_per_byte",
+}
 _SAMPLE_SETTINGS = {"temperature": 0.8, "max_new_tokens": 400, "seed": 1}
 
 
-def print_header(session: Session) -> None:
+def print_header(session: Session | CountingSession) -> None:
     """Prints what is about to be trained, on what, for how long."""
-    config, text, model = session.run.config, session.text, session.model
+    text = session.text
     counts = {s: store.counts for s, store in text.stores.items()}
     sizes = ", ".join(f"{c.characters:,} {s}" for s, c in counts.items())
-    trainable = sum(v.shape.num_elements() for v in model.trainable_weights)
-    frozen = model.count_params() - trainable
     train = counts["train"]
-    shape = f"{config.model.num_layers} x {config.model.units} units"
     rows = {
         "data": f"{text.text.name}: {sizes} (characters)",
         "vocabulary": f"{text.tokenizer.vocabulary_size:,} "
         f"{text.tokenizer.kind}, {train.unknown_tokens:,} unknown",
-        "model": f"{config.model.model}, {shape}, {trainable:,} parameters to "
-        f"train, {frozen:,} frozen",
+        "model": _shape(session),
         "device": f"{device.describe()}, {session.run.facts['precision']}",
         "time": _expected_time(session),
         "run": str(session.run.path),
@@ -46,7 +41,9 @@ def print_header(session: Session) -> None:
         print(f"{name:<12} {value}", flush=True)
 
 
-def finish(session: Session, reason: str, export_dir: Path) -> None:
+def finish(
+    session: Session | CountingSession, reason: str, export_dir: Path
+) -> None:
     """Scores the best weights, prints samples, writes card and export.
 
     Args:
@@ -55,18 +52,22 @@ def finish(session: Session, reason: str, export_dir: Path) -> None:
         export_dir: Folder in which the export's own folder is made.
     """
     run, text = session.run, session.text
-    progress = session.loop.progress
+    progress = session.progress
     print(f"\n{reason} at step {progress.step:,}, {progress.seconds:.0f} s")
     trained = load(run.path)
     figures = evaluate(trained, text, text.held_out)
     for split, values in figures.items():
-        xz = values.get("xz_bits_per_byte")
+        beside = ", ".join(
+            f"{name}: {values[key]:.4f}"
+            for name, key in _BASELINES.items()
+            if key in values
+        )
         print(
             f"{split:<12} {values['nats_per_token']:.4f} nats/token  "
             f"perplexity {values['perplexity']:.3f}  "
             f"{values['bits_per_character']:.4f} bits/character  "
             f"{values['bits_per_byte']:.4f} bits/byte"
-            + (f" (xz: {xz:.4f})" if xz is not None else "")
+            + (f" ({beside})" if beside else "")
         )
     prompts = [text.prompt(), ""]
     samples = trained.generate(prompts, **_SAMPLE_SETTINGS)
@@ -87,7 +88,22 @@ def finish(session: Session, reason: str, export_dir: Path) -> None:
     )
 
 
-def _expected_time(session: Session) -> str:
+def _shape(session: Session | CountingSession) -> str:
+    config = session.run.config.model
+    if isinstance(session, CountingSession):
+        return f"{config.model}, order {config.order}, {config.smoothing}"
+    model = session.model
+    trainable = sum(v.shape.num_elements() for v in model.trainable_weights)
+    frozen = model.count_params() - trainable
+    return (
+        f"{config.model}, {config.num_layers} x {config.units} units, "
+        f"{trainable:,} parameters to train, {frozen:,} frozen"
+    )
+
+
+def _expected_time(session: Session | CountingSession) -> str:
+    if isinstance(session, CountingSession):
+        return "one pass over the text, then scores, samples and an export"
     training, loop = session.loop.settings, session.loop
     bounds = []
     if training.max_minutes is not None:
@@ -95,59 +111,6 @@ def _expected_time(session: Session) -> str:
     if loop.total_steps is not None:
         bounds.append(f"{loop.total_steps:,} steps")
     return f"{' or '.join(bounds)}, then scores, samples and an export"
-
-
-def evaluate(
-    trained: TrainedModel, text: PreparedText, splits: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Scores splits, each target once, state carried.
-
-    Args:
-        trained: The model.
-        text: The data, under the model's tokenizer.
-        splits: Names of splits.
-
-    Returns:
-        By split, the figures of `Score.to_dict`, with the name of the data
-        set, the split, and what xz needs for the same text.
-    """
-    figures = {}
-    for split in splits:
-        score = sessions.score(trained.model, text.stores[split])
-        figures[split] = {
-            "dataset": text.text.name,
-            "split": split,
-            **score.to_dict(),
-        }
-        if (
-            split != "train"
-            and text.stores["train"].counts.bytes <= _MOST_XZ_BYTES
-        ):
-            figures[split]["xz_bits_per_byte"] = xz_bits_per_byte(
-                text.text.splits["train"], text.text.splits[split]
-            )
-    return figures
-
-
-def evaluate_files(
-    trained: TrainedModel, config: configuration.Config
-) -> dict[str, Any]:
-    """Scores the files that `config.data.train_file` names, all of them."""
-    text = prepare(config, trained.tokenizer)
-    score = sessions.score(trained.model, text.stores["train"])
-    return {"dataset": text.text.name, **score.to_dict()}
-
-
-def text_of(trained: TrainedModel, overrides: dict[str, Any]) -> PreparedText:
-    """The text that a model was trained on, read again.
-
-    Args:
-        trained: The model.
-        overrides: Settings of the data group to read it with.
-    """
-    data = dataclasses.replace(trained.config.data, **overrides)
-    config = dataclasses.replace(trained.config, data=data)
-    return prepare(config, trained.tokenizer)
 
 
 def write_card(
@@ -165,7 +128,10 @@ def write_card(
         sample: A text of the model.
     """
     writing.write_json(run.evaluation, figures)
-    draw_curve(run)
+    curve = ""
+    if not isinstance(trained.model, NGram):
+        draw_curve(run)
+        curve = f"![loss curve]({CURVE})\n\n"
     rows = "".join(
         f"| {split} | {f['nats_per_token']:.4f} | {f['perplexity']:.3f} | "
         f"{f['bits_per_character']:.4f} | {f['bits_per_byte']:.4f} | "
@@ -181,8 +147,7 @@ def write_card(
     writing.write_text(
         run.card,
         f"# {run.path.name}\n\n"
-        f"A {run.config.model.model} language model of "
-        f"{trained.model.count_params():,} parameters, trained with tflm "
+        f"{_description(run, trained.model)}, trained with tflm "
         f"{run.facts['tflm']} on {run.fingerprint['dataset']}.\n\n"
         "```python\nimport tflm\n\n"
         f"model = tflm.load({str(run.path)!r})\n"
@@ -190,10 +155,17 @@ def write_card(
         "## Scores of the best weights\n\n"
         "| split | nats/token | perplexity | bits/character | bits/byte | "
         f"tokens |\n|---|---|---|---|---|---|\n{rows}\n"
-        f"![loss curve]({CURVE})\n\n"
-        f"## A sample\n\n```text\n{sample}\n```\n\n"
+        f"{curve}## A sample\n\n```text\n{sample}\n```\n\n"
         f"## Settings\n\n| setting | value |\n|---|---|\n{settings}",
     )
+
+
+def _description(run: RunDirectory, model: LanguageModel) -> str:
+    if isinstance(model, NGram):
+        size = f"{model.num_ngrams:,} n-grams up to order {model.order}"
+        return f"A language model of {size}"
+    kind = run.config.model.model
+    return f"A {kind} language model of {model.count_params():,} parameters"
 
 
 CURVE = "loss_curve.png"

@@ -9,10 +9,11 @@ import keras
 
 from tflm import config as configuration
 from tflm import models
-from tflm.evaluation import Score, Scorer
+from tflm.evaluation import Scorer
 from tflm.generation import TextGenerator, in_float32
 from tflm.models import LanguageModel
 from tflm.pipelines import Lanes, TokenStore, Windows
+from tflm.tokenizers import Tokenizer
 from tflm.training import device
 from tflm.training.callbacks import (
     BestWeights,
@@ -21,7 +22,8 @@ from tflm.training.callbacks import (
     TensorBoardLog,
 )
 from tflm.training.checkpoints import Checkpoints
-from tflm.training.loop import Loop
+from tflm.training.counting import CountingSession
+from tflm.training.loop import Loop, Progress
 from tflm.training.progress import ProgressLine
 from tflm.training.run_directory import RunDirectory
 from tflm.training.text import PreparedText, prepare
@@ -51,6 +53,11 @@ class Session:
     loop: Loop
     best: BestWeights
 
+    @property
+    def progress(self) -> Progress:
+        """How far it has come."""
+        return self.loop.progress
+
     def train(self, resume: bool = False) -> str:
         """Trains to the first bound; see `Loop.run`."""
         reason = self.loop.run(resume)
@@ -64,16 +71,19 @@ def begin(
     config: configuration.Config,
     path: Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Session:
+    tokenizer: Tokenizer | None = None,
+) -> Session | CountingSession:
     """Makes a new run: nothing is written before all is known to be good.
 
     Args:
         config: The settings.
         path: The directory that the run shall have.
         callbacks: More Keras callbacks, see `Loop`.
+        tokenizer: Optional, a tokenizer to use as it is. Default None: the
+            settings say which one is trained.
 
     Returns:
-        The `Session`.
+        The `Session`; for an n-gram model, the `CountingSession`.
 
     Raises:
         FileExistsError: If `path` is taken.
@@ -81,19 +91,24 @@ def begin(
     """
     RunDirectory(path).check_free()
     config = dataclasses.replace(config, training=config.training.resolved())
-    text = prepare(config)
-    windows = _windows(config, text)
-    precision = device.resolve(config.training.precision)
+    text = prepare(config, tokenizer)
+    counted = config.model.model == "ngram"
+    precision = "float32"
+    if not counted:
+        windows = _windows(config, text)
+        precision = device.resolve(config.training.precision)
+        model = _model(config, text, precision)
     facts = {
         "precision": precision,
         "vocabulary_size": text.tokenizer.vocabulary_size,
         # Without an END to learn from, none is ever generated.
         "end_is_generated": text.stores["train"].counts.ends > 0,
     }
-    model = _model(config, text, precision)
     run = RunDirectory.create(
         path, config, text.tokenizer, text.fingerprint(), facts
     )
+    if counted:
+        return CountingSession(run, text, callbacks)
     return _session(config, run, text, windows, model, callbacks)
 
 
@@ -101,7 +116,7 @@ def resume(
     path: Path,
     bounds: dict[str, Any],
     callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> Session:
+) -> Session | CountingSession:
     """Takes a run up again where its last whole checkpoint stands.
 
     Args:
@@ -115,10 +130,17 @@ def resume(
 
     Raises:
         FileNotFoundError: If there is no run.
-        ValueError: If the text is no longer the one that the run began with.
+        ValueError: If the text is no longer the one that the run began with,
+            or if there is nothing left to do.
     """
     run = RunDirectory.open(path)
     config = run.config
+    counted = config.model.model == "ngram"
+    if counted and run.model.exists():
+        raise ValueError(
+            f"there is nothing to resume: {path} holds an n-gram model, and "
+            "its text is counted"
+        )
     training = dataclasses.replace(config.training, **bounds)
     config = dataclasses.replace(config, training=training)
     text = prepare(config, run.tokenizer)
@@ -128,14 +150,11 @@ def resume(
             "trained on (data_fingerprint.json): a run can only be resumed "
             "on the same text"
         )
+    if counted:
+        return CountingSession(run, text, callbacks)
     model = _model(config, text, run.facts["precision"])
     windows = _windows(config, text)
     return _session(config, run, text, windows, model, callbacks)
-
-
-def score(model: LanguageModel, store: TokenStore) -> Score:
-    """The exact score of a split: each document in order, state carried."""
-    return Scorer(model).score(Lanes(store, _LANE_STEP, _LANES))
 
 
 def _windows(config: configuration.Config, text: PreparedText) -> Windows:

@@ -6,9 +6,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import keras
+import tensorflow as tf
+
 from tflm import config as configuration
-from tflm import models
-from tflm.generation import GenerationSettings, OneStep, TextGenerator, export
+from tflm.generation import (
+    GenerationSettings,
+    OneStep,
+    TextGenerator,
+    TextScorer,
+    export,
+)
 from tflm.models import LanguageModel
 from tflm.tokenizers import Tokenizer
 from tflm.training.run_directory import RunDirectory
@@ -48,6 +56,33 @@ class TrainedModel:
             return texts.decode()
         return [text.decode() for text in texts]
 
+    def score(self, texts: Any) -> dict[str, Any]:
+        """Tells how likely texts are.
+
+        Args:
+            texts: str, or list of str.
+
+        Returns:
+            NumPy values by name, `log_prob` (nats), `num_tokens` and
+            `num_bytes`, see `tflm.generation.TextScorer.score`.
+        """
+        return _numpy(self.scorer.score(texts))
+
+    def next_token_probabilities(
+        self, prompts: Any = "", k: Any = 10
+    ) -> dict[str, Any]:
+        """Lists the likeliest next tokens.
+
+        Args:
+            prompts: str, or list of str. Default "": a text's start.
+            k: int, or one for each prompt. Default 10.
+
+        Returns:
+            NumPy arrays by name, `tokens` and `probabilities`, see
+            `tflm.generation.TextScorer.next_token_probabilities`.
+        """
+        return _numpy(self.scorer.next_token_probabilities(prompts, k))
+
     @functools.cached_property
     def generator(self) -> TextGenerator:
         """The loop that writes whole texts."""
@@ -59,6 +94,11 @@ class TrainedModel:
     def one_step(self) -> OneStep:
         """The step that writes one token and gives the state back."""
         return OneStep(self.model, self.tokenizer, allow_end=self.allow_end)
+
+    @functools.cached_property
+    def scorer(self) -> TextScorer:
+        """What tells how likely any text is."""
+        return TextScorer(self.model, self.tokenizer, allow_end=self.allow_end)
 
     def export(
         self,
@@ -98,13 +138,15 @@ def load(run: str | os.PathLike[str]) -> TrainedModel:
             f"Received: run={os.fspath(run)!r}, without {directory.model.name}"
         )
     tokenizer = directory.tokenizer
-    config = directory.config
-    model = models.build(config.model, tokenizer.vocabulary_size)
-    model.load_weights(directory.model)
+    model = keras.saving.load_model(directory.model, compile=False)
     return TrainedModel(
         model,
         tokenizer,
-        config,
+        directory.config,
         directory.facts["end_is_generated"],
         directory.path.resolve().name,
     )
+
+
+def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, Any]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
