@@ -14,8 +14,8 @@ FIRST = 4  # the id of the vocabulary's first entry
 def generate(cell, weights, vocabulary, prompt, *, seed=0, **settings):
     """Continues one prompt; returns the completion and the finish reason.
 
-    Weights are in Keras's order: embedding, three arrays a layer, kernel and
-    bias of the output.
+    Weights are the embedding, three arrays a layer in Keras's order, kernel
+    and bias of the output.
     """
     known = {character: FIRST + i for i, character in enumerate(vocabulary)}
     ids = [START, *(known.get(character, UNKNOWN) for character in prompt)]
@@ -33,6 +33,32 @@ def generate(cell, weights, vocabulary, prompt, *, seed=0, **settings):
         completion += vocabulary[token - FIRST]
         position += 1
     return completion, "length"
+
+
+def log_probabilities(cell, weights, vocabulary, text):
+    """The log-probability of each character of a text, and of what follows.
+
+    Returns the characters' own [T] and all V of the next one.
+    """
+    known = {character: FIRST + i for i, character in enumerate(vocabulary)}
+    states = [np.zeros((2, len(weights[2]))) for _ in weights[1:-2:3]]
+    token, own = START, []
+    for character in text:
+        logits = read(cell, weights, states, token)
+        token = known.get(character, UNKNOWN)
+        own.append((logits - np.logaddexp.reduce(logits))[token])
+    logits = read(cell, weights, states, token)
+    return np.array(own), logits - np.logaddexp.reduce(logits)
+
+
+def following(cell, weights, vocabulary, prompt, k, allow_end=True):
+    """The texts of the `k` likeliest next tokens and their probabilities."""
+    _, after = log_probabilities(cell, weights, vocabulary, prompt)
+    texts = [None, "\N{REPLACEMENT CHARACTER}", None, "" if allow_end else None]
+    texts += list(vocabulary)
+    order = np.argsort(-after, kind="stable")
+    ids = [token for token in order if texts[token] is not None][:k]
+    return [texts[token] for token in ids], np.exp(after[ids])
 
 
 def read(cell, weights, states, token):

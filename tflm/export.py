@@ -5,14 +5,23 @@ from pathlib import Path
 
 from tflm.command_line import flags
 from tflm.command_line import main as command_line
+from tflm.generation_settings import GenerationSettings
 
 
 def main(arguments: Sequence[str]) -> None:
     """Exports the best weights of a run."""
+    parser = _parser()
+    parsed = parser.parse(arguments)
+    settings = parser.settings_of(GenerationSettings, parsed)
     command_line.start()
     from tflm import training
-    from tflm.generation import GenerationSettings
 
+    trained = training.load(parsed.model or training.newest())
+    path = trained.export(Path(parsed.export_dir) / trained.name, settings)
+    print(path)
+
+
+def _parser() -> flags.Parser:
     parser = flags.Parser(
         "export", "Write a run's model as a SavedModel for TensorFlow Serving."
     )
@@ -26,11 +35,7 @@ def main(arguments: Sequence[str]) -> None:
         help="folder in which the model's own folder stands",
     )
     parser.add_settings(GenerationSettings(), "what holds by default")
-    parsed = parser.parse(arguments)
-    settings = parser.settings_of(GenerationSettings, parsed)
-    trained = training.load(parsed.model or training.newest())
-    path = trained.export(Path(parsed.export_dir) / trained.name, settings)
-    print(path)
+    return parser
 
 
 if __name__ == "__main__":

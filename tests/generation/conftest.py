@@ -1,13 +1,23 @@
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tflm import generation, models
-from tflm.tokenizers import Characters
+from tflm.tokenizers import Bytes, Characters, Tokenizer, Words
 
 # Two, three and four bytes, a combining mark and a newline among them.
 VOCABULARY = "ab c\né\N{COMBINING ACUTE ACCENT}日\N{GRINNING FACE}"
+
+# Of every kind of tokenizer and of every kind of model one at least.
+PAIRS = ("words-lstm", "bytes-simple_rnn", "characters-gpt")
+
+EXPORT_SETTINGS = generation.GenerationSettings(
+    max_new_tokens=9, temperature=0.5, top_k=6, top_p=0.7, seed=4
+)
 
 PROMPTS = ["", "a", "ab cab", "日é\n" * 7, "what is not known: ∞", "c" * 30]
 
@@ -77,14 +87,18 @@ def tokenizer():
 def random_model(kind, tokenizer, **options):
     """A small model whose weights are large enough to have preferences."""
     keras.utils.set_random_seed(5)
-    model = kind(
-        vocabulary_size=tokenizer.vocabulary_size,
-        embedding_dim=5,
-        units=12,
-        **options,
-    )
+    shape = {"embedding_dim": 5, "units": 12}
+    if kind is models.GPT:
+        shape = {"embedding_dim": 8, "num_heads": 2, "context": 5}
+    model = kind(vocabulary_size=tokenizer.vocabulary_size, **shape, **options)
     model.set_weights([2 * array for array in model.get_weights()])
     return model
+
+
+def weights_of(model):
+    """The arrays of a recurrent model, in the reference's order."""
+    layers = [model.embedding, *model.recurrent, model.projection]
+    return [array for layer in layers for array in layer.get_weights()]
 
 
 @pytest.fixture(scope="session")
@@ -100,3 +114,51 @@ def text_generator(model, tokenizer):
 @pytest.fixture(scope="session")
 def one_step(model, tokenizer):
     return generation.OneStep(model, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def path(model, tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved_models") / "small"
+    return generation.export(model, tokenizer, folder, EXPORT_SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def loaded(path):
+    return tf.saved_model.load(path)
+
+
+class Export(NamedTuple):
+    """A model, the SavedModel made of it, and prompts that suit it."""
+
+    model: models.LanguageModel
+    tokenizer: Tokenizer
+    prompts: list[str]
+    path: Path
+    loaded: Any
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory):
+    """The exports of `PAIRS`, by name."""
+    rose = ["", "a rose", "is a rose \n", "who is a lily ?", "rose " * 40]
+    kinds = {
+        "words": (Words(["\n", "a", "rose", "is", "that", "who"]), rose),
+        "bytes": (Bytes(), [*PROMPTS, "\N{GRINNING FACE}"]),
+        "characters": (Characters(VOCABULARY), PROMPTS),
+    }
+    made = {}
+    for pair in PAIRS:
+        kind, model = pair.split("-")
+        tokenizer, prompts = kinds[kind]
+        model = random_model(models.KINDS[model], tokenizer, num_layers=2)
+        path = generation.export(
+            model, tokenizer, tmp_path_factory.mktemp("saved_models") / pair
+        )
+        loaded = tf.saved_model.load(path)
+        made[pair] = Export(model, tokenizer, prompts, path, loaded)
+    return made
+
+
+def texts(tensor):
+    """Strings as Python has them."""
+    return [text.decode() for text in tensor.numpy()]

@@ -9,6 +9,7 @@ from tests.generation.conftest import (
     Alphabet,
     Surfaces,
     random_model,
+    weights_of,
 )
 from tflm import generation, models
 
@@ -68,7 +69,7 @@ def generators(tokenizer):
             generator = generation.TextGenerator(
                 model, tokenizer, allow_end=allow_end
             )
-            made[kind, allow_end] = generator, model.get_weights()
+            made[kind, allow_end] = generator, weights_of(model)
     return made
 
 

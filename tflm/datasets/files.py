@@ -125,7 +125,6 @@ def find(config: configuration.DataConfig) -> dict[str, list[TextFile]]:
         IsADirectoryError: If a folder stands where a file should.
         ValueError: If the encoding is unknown, or `-` is given twice.
     """
-    _check_encoding(config.encoding)
     settings = {
         "train": ("train_file", config.train_file),
         "validation": ("validation_file", config.validation_file),
@@ -144,11 +143,40 @@ def find(config: configuration.DataConfig) -> dict[str, list[TextFile]]:
         split: [
             file
             for pattern in patterns
-            for file in _files(setting, pattern, config.encoding)
+            for file in matching(setting, pattern, config.encoding)
         ]
         for split, (setting, patterns) in settings.items()
         if patterns
     }
+
+
+def matching(
+    setting: str, pattern: str, encoding: str = "utf-8"
+) -> Iterator[TextFile]:
+    """The files that one path, glob or `-` names, see `find`.
+
+    Args:
+        setting: What an error calls it, such as "train_file".
+        pattern: What was given.
+        encoding: Of the files. Default "utf-8".
+
+    Yields:
+        The files, at least one.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError, ValueError: As `find` does.
+    """
+    _check_encoding(encoding)
+    if pattern == _STANDARD_INPUT:
+        copy = _kept(sys.stdin.buffer)
+        yield TextFile(setting, pattern, copy, encoding)
+        return
+    for path in _paths(setting, pattern):
+        if path.is_file():
+            yield TextFile(setting, str(path), path, encoding)
+        else:
+            with path.open("rb") as pipe:
+                yield TextFile(setting, str(path), _kept(pipe), encoding)
 
 
 def _check_encoding(encoding: str) -> None:
@@ -166,20 +194,7 @@ def _check_encoding(encoding: str) -> None:
         ) from None
 
 
-def _files(setting: str, pattern: str, encoding: str) -> Iterator[TextFile]:
-    if pattern == _STANDARD_INPUT:
-        copy = _kept(sys.stdin.buffer)
-        yield TextFile(setting, pattern, copy, encoding)
-        return
-    for path in _matching(setting, pattern):
-        if path.is_file():
-            yield TextFile(setting, str(path), path, encoding)
-        else:
-            with path.open("rb") as pipe:
-                yield TextFile(setting, str(path), _kept(pipe), encoding)
-
-
-def _matching(setting: str, pattern: str) -> list[Path]:
+def _paths(setting: str, pattern: str) -> list[Path]:
     """The files that a path or a glob names, at least one."""
     path = Path(pattern).expanduser()
     if path.is_dir():

@@ -1,19 +1,33 @@
 """Strings in, strings out: text from a model, in Python and exported."""
 
 from tflm.generation.export import export
-from tflm.generation.generator import Generator, in_float32
+from tflm.generation.generator import Generator
 from tflm.generation.one_step import OneStep
-from tflm.generation.saved_generator import SavedGenerator, is_saved_model
-from tflm.generation.settings import GenerationSettings
+from tflm.generation.reader import Reader, in_float32
+from tflm.generation.saved_model import SavedModel, is_saved_model
+from tflm.generation.surprisal_picture import (
+    html_picture,
+    terminal_legend,
+    terminal_picture,
+)
 from tflm.generation.text_generator import TextGenerator
+from tflm.generation.text_scorer import TextScorer
+from tflm.generation.token_surprisal import TokenSurprisal
+from tflm.generation_settings import GenerationSettings
 
 __all__ = [
     "GenerationSettings",
     "Generator",
     "OneStep",
-    "SavedGenerator",
+    "Reader",
+    "SavedModel",
     "TextGenerator",
+    "TextScorer",
+    "TokenSurprisal",
     "export",
+    "html_picture",
     "in_float32",
     "is_saved_model",
+    "terminal_legend",
+    "terminal_picture",
 ]

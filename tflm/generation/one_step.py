@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tflm import sampling
 from tflm.generation.generator import STEP_SETTINGS, Generator
-from tflm.generation.settings import GenerationSettings
+from tflm.generation_settings import GenerationSettings
 from tflm.models import LanguageModel, State
 from tflm.tokenizers import Tokenizer
 
@@ -148,7 +148,12 @@ class OneStep(Generator):
     ) -> tf.RaggedTensor:
         """What each row has to read, ids [B,(T)]."""
         new = position == 0
-        repeats = (inputs == self._text_of(last_id)) & (inputs != "") & ~new
+        # A word's text begins with its space where it follows another.
+        behind = self.tokenizer.continuation(
+            last_id[:, tf.newaxis], tf.fill(tf.shape(inputs), "a")
+        )
+        same = (inputs == self._text_of(last_id)) | (inputs == behind)
+        repeats = same & (inputs != "") & ~new
         first = tf.where(new, self.tokenizer.start_id, last_id)  # [B]
         return tf.concat(
             [

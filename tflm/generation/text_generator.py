@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tflm import sampling
 from tflm.generation.generator import Generator
-from tflm.generation.settings import GenerationSettings
+from tflm.generation_settings import GenerationSettings
 from tflm.models import LanguageModel
 from tflm.tokenizers import Tokenizer
 
@@ -116,9 +116,7 @@ class TextGenerator(Generator):
             top_p=top_p,
             seed=seed,
         )
-        start = tf.fill([batch_size, 1], self.tokenizer.start_id)
-        ids = tf.concat([start, self.tokenizer.tokenize(prompt)], axis=1)
-        ids, ended = self._continue(ids, limits, settings)
+        ids, ended = self._continue(self._prompt_ids(prompt), limits, settings)
         completion = self.tokenizer.continuation(ids, prompt)
         return {
             "text": _valid(prompt + completion),
@@ -174,8 +172,8 @@ class TextGenerator(Generator):
 
 def _signature() -> tuple[tf.TensorSpec, ...]:
     settings = [
-        tf.TensorSpec(None, setting.dtype, name)
-        for name, setting in sampling.SETTINGS.items()
+        tf.TensorSpec(None, sampling.SETTINGS[name].dtype, name)
+        for name in GenerationSettings.names()
     ]
     return tf.TensorSpec([None], tf.string, "prompt"), *settings
 

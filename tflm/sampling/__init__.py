@@ -12,7 +12,6 @@ from tflm.sampling.seeds import row_seeds
 from tflm.sampling.settings import (
     SETTINGS,
     RowSettings,
-    Setting,
     checked_rows,
     row_settings,
 )
@@ -20,7 +19,6 @@ from tflm.sampling.settings import (
 __all__ = [
     "SETTINGS",
     "RowSettings",
-    "Setting",
     "ban",
     "checked_rows",
     "draw",

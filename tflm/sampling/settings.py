@@ -1,58 +1,15 @@
-"""The settings of generation: their rules, and their values for each row.
+"""The settings of generation, checked, and their values for each row.
 
 A setting is one number for all rows or one number a row, so that requests
 with different settings share a batch. Axes: B batch.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tflm.generation_settings import SETTINGS
 from tflm.sampling.seeds import row_seeds
-
-_INFINITY = float("inf")
-_LARGEST = tf.int32.max
-
-
-class Setting(NamedTuple):
-    """The type and the rule of one setting.
-
-    `holds` takes a Python number or a tensor: one rule for both.
-    """
-
-    dtype: tf.DType
-    rule: str
-    holds: Callable[[Any], Any]
-
-
-SETTINGS = {
-    "max_new_tokens": Setting(
-        tf.int32,
-        f"from 0 to {_LARGEST}",
-        lambda value: (value >= 0) & (value <= _LARGEST),
-    ),
-    "temperature": Setting(
-        tf.float32,
-        "finite and at least 0",
-        lambda value: (value >= 0) & (value < _INFINITY),
-    ),
-    "top_k": Setting(
-        tf.int32,
-        f"from 0 (off) to {_LARGEST}",
-        lambda value: (value >= 0) & (value <= _LARGEST),
-    ),
-    "top_p": Setting(
-        tf.float32,
-        "above 0 and at most 1 (off)",
-        lambda value: (value > 0) & (value <= 1),
-    ),
-    "seed": Setting(
-        tf.int32,
-        f"from -1 (a fresh one) to {_LARGEST}",
-        lambda value: (value >= -1) & (value <= _LARGEST),
-    ),
-}
 
 
 class RowSettings(NamedTuple):

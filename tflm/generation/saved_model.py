@@ -1,4 +1,4 @@
-"""An exported model, used as `TextGenerator` is."""
+"""An exported model, used as `TextGenerator` and `TextScorer` are."""
 
 import os
 from collections.abc import Sequence
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tflm.generation.settings import GenerationSettings
+from tflm.generation_settings import SETTINGS, GenerationSettings
 
 _FILE = "saved_model.pb"
 
 
-class SavedGenerator:
-    """Writes texts with a SavedModel, which needs nothing of tflm.
+class SavedModel:
+    """Writes and scores texts with a SavedModel, which needs nothing of tflm.
 
     Args:
         directory: A version's folder, or the folder of the versions, of which
@@ -29,22 +29,40 @@ class SavedGenerator:
                 "`directory` must hold a SavedModel. "
                 f"Received: directory={os.fspath(directory)!r}"
             )
+        self.path = path
         self.loaded = tf.saved_model.load(os.fspath(path))
 
     def generate(
         self, prompts: Sequence[str], settings: GenerationSettings
     ) -> list[str]:
         """Continues prompts; the texts are those of the model's run."""
-        generated = self.loaded.signatures["generate"](
-            prompt=tf.constant(list(prompts)),
+        generated = self._signature("generate")(
+            prompt=tf.constant(list(prompts), tf.string),
             **{
-                name: tf.constant(
-                    value, tf.float32 if isinstance(value, float) else tf.int32
-                )
+                name: tf.constant(value, SETTINGS[name].dtype)
                 for name, value in settings.to_dict().items()
             },
         )
         return [text.decode() for text in generated["text"].numpy()]
+
+    def score(self, texts: Sequence[str | bytes]) -> dict[str, tf.Tensor]:
+        """Scores texts as `TextScorer.score` does, [B] each."""
+        scorer = self._signature("score")
+        return scorer(text=tf.constant(list(texts), tf.string))
+
+    def unknown_bytes(self, texts: Sequence[str | bytes]) -> tf.Tensor:
+        """Bytes of the texts that the vocabulary lacks, int64[B]."""
+        self._signature("score")  # an export with the one has the other
+        return self.loaded.unknown_bytes(tf.constant(list(texts), tf.string))
+
+    def _signature(self, name: str) -> tf.types.experimental.GenericFunction:
+        if name not in self.loaded.signatures:
+            raise ValueError(
+                f"`model` must be a SavedModel with the signature `{name}`: "
+                "export the run again. "
+                f"Received: model={os.fspath(self.path)!r}"
+            )
+        return self.loaded.signatures[name]
 
 
 def is_saved_model(directory: str | os.PathLike[str]) -> bool:

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from tflm.generation import GenerationSettings
+from tflm.generation_settings import GenerationSettings
 
 
 @pytest.mark.parametrize(

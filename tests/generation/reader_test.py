@@ -4,22 +4,24 @@ import tensorflow as tf
 
 from tests.generation.conftest import random_model
 from tflm import generation, models
-from tflm.generation import generator as generator_module
+from tflm.generation import reader as reader_module
 from tflm.tokenizers import Characters
 
 
 def test_tokenizer_of_another_model_is_refused(model):
     with pytest.raises(ValueError, match="`tokenizer` must be the one.*=5,"):
-        generation.TextGenerator(model, Characters("a"))
+        generation.Reader(model, Characters("a"))
 
 
-@pytest.mark.parametrize("kind", [models.GRU, models.LSTM, models.SimpleRNN])
+@pytest.mark.parametrize(
+    "kind", [models.GRU, models.LSTM, models.SimpleRNN, models.GPT]
+)
 def test_chunks_of_prompts_are_read_like_one_piece(
     monkeypatch, tokenizer, kind
 ):
-    monkeypatch.setattr(generator_module, "CHUNK", 4)
+    monkeypatch.setattr(reader_module, "CHUNK", 4)
     model = random_model(kind, tokenizer, num_layers=2)
-    generator = generation.Generator(model, tokenizer)
+    reader = generation.Reader(model, tokenizer)
     random = np.random.default_rng(0)
     # Rows end at, before and after the ends of chunks; one has nothing.
     rows = [
@@ -28,7 +30,7 @@ def test_chunks_of_prompts_are_read_like_one_piece(
     ]
     state = model.get_initial_state(len(rows))
     ids = tf.ragged.constant(rows, tf.int32)
-    last, state = tf.function(generator._read)(ids, state)
+    last, state = tf.function(reader._read)(ids, state)
     assert state["position"].numpy().tolist() == [0, 12, 3, 0, 4, 8, 7]
     for index, row in enumerate(rows):
         if len(row) < 2:

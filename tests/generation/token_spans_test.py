@@ -1,0 +1,70 @@
+import itertools
+import random
+
+import pytest
+import tensorflow as tf
+
+from tflm.generation.token_spans import token_spans
+from tflm.tokenizers import Bytes, Characters, Tokenizer, Words
+
+TEXTS = [
+    b"",
+    b"a rose is a rose",
+    "日é\N{GRINNING FACE} e\N{COMBINING ACUTE ACCENT}".encode(),
+    b"\r\n\t x\x0b\x0cy\n\n z ",
+    b"\xffa\xe6\x97 b\xf0\x9f\x98\x80\xc3",
+    b"\x00 \x00",
+]
+TOKENIZERS = [
+    Bytes(),
+    Characters("aérosei 日"),
+    Words(["\n", "a", "rose", "x", "日é\N{GRINNING FACE}"]),
+]
+
+
+def random_texts():
+    choose = random.Random(0)
+    pieces = [b"a", b"rose", b" ", b"\n", "日".encode(), b"\xf0\x9f", b"\xff"]
+    for length in range(40):
+        yield b"".join(choose.choice(pieces) for _ in range(length))
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda t: t.kind)
+def test_each_span_alone_is_its_token(tokenizer):
+    for text in [*TEXTS, *random_texts()]:
+        spans = token_spans(tokenizer, text)
+        pieces = tf.constant(
+            [text[begin:end] for begin, end in spans], "string"
+        )
+        ids = tokenizer.tokenize(tf.constant([text])).to_list()[0]
+        assert tokenizer.tokenize(pieces).to_list() == [[id_] for id_ in ids]
+        bounds = [0, *itertools.chain(*spans), len(text)]
+        assert bounds == sorted(bounds)
+        between = zip(bounds[::2], bounds[1::2], strict=True)
+        left_out = b"".join(text[begin:end] for begin, end in between)
+        assert left_out.strip() == b""
+        assert tokenizer.kind == "words" or left_out == b""
+
+
+def test_capital_that_becomes_two_characters():
+    tokenizer = Characters("abi\N{COMBINING DOT ABOVE}", lowercase=True)
+    text = "A\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}B"
+    assert tokenizer.tokenize(tf.constant(text)).numpy().tolist() == [
+        4,
+        6,
+        7,
+        5,
+    ]
+    spans = token_spans(tokenizer, text.encode())
+    assert spans == [(0, 1), (1, 3), (1, 3), (3, 4)]
+    assert token_spans(tokenizer, b"") == []
+
+
+def test_tokenizer_that_does_not_tell_is_refused():
+    class Other(Tokenizer):
+        kind = "other"
+        vocabulary_size = tokenize = detokenize = unknown_bytes = None
+        get_config = dict
+
+    with pytest.raises(ValueError, match="`tokenizer` must be .*=other"):
+        token_spans(Other(), b"a")

@@ -1,0 +1,120 @@
+"""What reads text with a model, in pieces that memory holds.
+
+Axes: B batch, (T) tokens of a row, ragged, C tokens of a chunk, V vocabulary.
+"""
+
+import tensorflow as tf
+
+from tflm.models import LanguageModel, State
+from tflm.tokenizers import Tokenizer
+
+# Tokens of a prompt read at once: long prompts need no more memory than this.
+CHUNK = 256
+
+
+class Reader(tf.Module):
+    """A model and its tokenizer.
+
+    It computes in float32. A model of another precision is copied for that,
+    so that its later training is not seen.
+
+    Args:
+        model: A `LanguageModel`.
+        tokenizer: The `Tokenizer` of the model's ids.
+        allow_end: bool. False where training had no END target: then END is
+            never generated and never among the likeliest. Default True.
+
+    Raises:
+        ValueError: If model and tokenizer differ in the number of ids.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        *,
+        allow_end: bool = True,
+    ):
+        super().__init__()
+        if model.vocabulary_size != tokenizer.vocabulary_size:
+            raise ValueError(
+                "`tokenizer` must be the one that the model was trained with: "
+                "it must have as many ids. Received: "
+                f"tokenizer.vocabulary_size={tokenizer.vocabulary_size}, "
+                f"model.vocabulary_size={model.vocabulary_size}"
+            )
+        self.model = in_float32(model)
+        self.tokenizer = tokenizer
+        self.allow_end = allow_end
+
+    def _prompt_ids(self, prompt: tf.Tensor) -> tf.RaggedTensor:
+        """START and the ids of prompts [B], as ids [B,(T)]."""
+        start = tf.fill([tf.size(prompt), 1], self.tokenizer.start_id)
+        return tf.concat([start, self.tokenizer.tokenize(prompt)], axis=1)
+
+    def _read(
+        self, ids: tf.RaggedTensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """Reads all but each row's last id, which is returned.
+
+        The logits of these positions are used by nobody, so that the graph
+        leaves out their computation.
+        """
+        last = ids[:, -1:].to_tensor(shape=[None, 1])[:, 0]  # [B]
+        ids = ids[:, :-1]
+        lengths = tf.cast(ids.row_lengths(), tf.int32)[:, tf.newaxis]  # [B,1]
+        padded = ids.to_tensor()  # [B,T]
+
+        def read_chunk(start: tf.Tensor, state: State) -> tuple:
+            chunk = padded[:, start : start + CHUNK]  # [B,C]
+            positions = start + tf.range(tf.shape(chunk)[1])  # [C]
+            mask = positions < lengths  # [B,C]
+            return start + CHUNK, self._call(chunk, mask, state)[1]
+
+        _, state = tf.while_loop(
+            lambda start, _: start < tf.shape(padded)[1],
+            read_chunk,
+            (tf.constant(0), state),
+        )
+        return last, state
+
+    def _call(
+        self, ids: tf.Tensor, mask: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """Logits [B,T,V] and the state after ids [B,T] where `mask` [B,T]."""
+        logits, after = self.model(
+            ids,
+            mask=mask,
+            initial_state=state,
+            return_state=True,
+            training=False,
+        )
+        return logits, like(state, after)
+
+
+def like(before: State, after: State) -> State:
+    """The state `after` with the shapes of `before`: a loop has to keep them.
+
+    >>> state = {"position": tf.zeros([2], tf.int32)}
+    >>> like(state, {"position": tf.ones([2], tf.int32)})["position"].numpy()
+    array([1, 1], dtype=int32)
+    """
+    return {
+        name: tf.ensure_shape(after[name], tensor.shape)
+        for name, tensor in before.items()
+    }
+
+
+def in_float32(model: LanguageModel) -> LanguageModel:
+    """The model itself if it computes in float32, else a copy that does.
+
+    >>> from tflm.models import GRU
+    >>> model = GRU(vocabulary_size=5, units=2, dtype="mixed_bfloat16")
+    >>> in_float32(model).compute_dtype
+    'float32'
+    """
+    if model.compute_dtype == model.variable_dtype == "float32":
+        return model
+    copy = type(model).from_config({**model.get_config(), "dtype": "float32"})
+    copy.set_weights(model.get_weights())
+    return copy
