@@ -10,17 +10,19 @@ from tflm import config
 from tflm.tokenizers import tokenizer as _tokenizer
 from tflm.tokenizers.byte_tokens import Bytes
 from tflm.tokenizers.characters import Characters
+from tflm.tokenizers.keras_hub import KerasHubTokenizer
 from tflm.tokenizers.tokenizer import Tokenizer
 from tflm.tokenizers.words import Words
 
 KINDS: dict[str, type[Tokenizer]] = {
-    kind.kind: kind for kind in (Bytes, Characters, Words)
+    kind.kind: kind for kind in (Bytes, Characters, KerasHubTokenizer, Words)
 }
 
 __all__ = [
     "KINDS",
     "Bytes",
     "Characters",
+    "KerasHubTokenizer",
     "Tokenizer",
     "Words",
     "load",

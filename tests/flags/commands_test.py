@@ -1,0 +1,174 @@
+"""The flags that are no settings of training, command by command."""
+
+import dataclasses
+import json
+
+import pytest
+import tensorflow as tf
+
+from tests.flags.effects import (
+    ANOTHER,
+    EVERYWHERE,
+    LEARNT,
+    OTHER,
+    TEXT,
+    VALIDATION,
+    Effect,
+    name_of,
+    names_of,
+)
+from tflm import config, evaluate, generate, presets, train, training
+from tflm.training import report, scores
+from tflm.training.text import prepare
+
+
+def test_run_dir_export_dir_and_config_do_what_they_say(folder, run):
+    begun = training.RunDirectory.open(run).config
+    assert (begun.training.max_steps, begun.model.units) == (2, 7)
+    assert training.load(run).model.units == 7
+    assert (folder / "exported/own/1/saved_model.pb").is_file()
+    assert not (folder / "runs").exists()
+    assert not (folder / "saved_models").exists()
+
+
+def test_resume_goes_on_where_the_run_ended(run, monkeypatch):
+    ended = []
+    monkeypatch.setattr(
+        report, "finish", lambda session, reason, _: ended.append(session)
+    )
+    own = f"--resume --run_dir {run} --max_steps 3"
+    before = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert before["step"] == 2
+    assert train.main(own.split()) == 0
+    [session] = ended
+    assert session.loop.progress.step == 3
+    assert session.run.path == run
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_preset_sets_what_it_says(name, monkeypatch):
+    begun = []
+
+    def begin(settings, path):
+        begun.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "begin", begin)
+    with pytest.raises(KeyboardInterrupt):
+        train.main(["--preset", name])
+    assert begun == [config.from_flat(presets.PRESETS[name].settings)]
+
+
+def greedy(trained, prompt, tokens):
+    """The likeliest text, each token by a pass over all that is before it."""
+    ids = [2, *trained.tokenizer.tokenize(prompt).numpy().tolist()]
+    before = len(ids)
+    for _ in range(tokens):
+        logits = trained.model(tf.constant([ids]))[0, -1].numpy()
+        ids.append(4 + int(logits[4:].argmax()))
+    return prompt + trained.tokenizer.detokenize(ids[before:]).numpy().decode()
+
+
+NEW = 12
+LIKELIEST = object()
+GENERATE = [
+    Effect(
+        "--prompt cat mat", ["cat", "mat"], lambda out: [t[:3] for t in out]
+    ),
+    Effect("--num_samples 3", 3, len),
+    Effect("--max_new_tokens 5", [5], lambda out: [len(text) for text in out]),
+    Effect("--temperature 0", LIKELIEST, list),
+    Effect("--top_k 1", LIKELIEST, list),
+    Effect("--top_p 0.0001", LIKELIEST, list),
+    Effect("--seed 5", ANOTHER, list),
+]
+
+
+@pytest.mark.parametrize("effect", GENERATE, ids=name_of)
+def test_flag_of_generate_changes_what_it_names(effect, said, trained):
+    base = ["--seed", "1", "--max_new_tokens", str(NEW)]
+
+    def texts(arguments):
+        out = said(generate, base, arguments)
+        return out.removesuffix("\n").split("\n" + "-" * 40 + "\n")
+
+    if effect.seen is LIKELIEST:
+        effect = dataclasses.replace(effect, seen=[greedy(trained, "", NEW)])
+    assert texts("") == texts("")  # one seed, one text
+    effect.check(texts)
+
+
+def test_every_flag_of_generate_has_its_row():
+    rows = {effect.name for effect in GENERATE}
+    assert rows | EVERYWHERE == names_of(generate._parser())
+
+
+def figures(name):
+    """Looks at a figure of what `evaluate` prints, one for each line."""
+    return lambda lines: [line.get(name) for line in lines]
+
+
+TARGETS = len(TEXT) - len(LEARNT) - VALIDATION + 1  # of the test split
+ONE = "--split test"
+EVALUATE = [
+    Effect("--text_file other.txt", [len(OTHER)], figures("characters")),
+    Effect("--split test", ["test"], figures("split")),
+    Effect(
+        "--no_baselines",
+        False,
+        lambda lines: any("baseline" in n or "xz" in n for n in lines[0]),
+    ),
+    Effect("--history none", ANOTHER, figures("nats_per_token"), ONE),
+    Effect(
+        "--window 3",
+        ANOTHER,
+        figures("nats_per_token"),
+        f"{ONE} --history none",
+    ),
+    Effect(
+        "--stride 2",
+        ANOTHER,
+        figures("nats_per_token"),
+        f"{ONE} --history sliding --window 8",
+    ),
+    Effect("--documents joined", [TARGETS - 1], figures("tokens"), ONE),
+    Effect(
+        "--encoding latin-1",
+        [80],
+        figures("characters"),
+        "--text_file accents.txt",
+    ),
+]
+
+
+@pytest.mark.parametrize("effect", EVALUATE, ids=name_of)
+def test_flag_of_evaluate_changes_what_it_names(effect, said):
+    def lines(arguments):
+        base = [] if effect.name == "no_baselines" else ["--no_baselines"]
+        out = said(evaluate, base, arguments)
+        return [json.loads(line) for line in out.splitlines()]
+
+    effect.check(lines)
+
+
+def test_evaluate_keeps_its_ids_in_cache_dir(folder, said):
+    said(evaluate, ["--no_baselines"], "--split test --cache_dir scored")
+    assert list((folder / "scored").glob("*/targets.bin"))
+
+
+def test_evaluate_looks_for_its_data_in_data_dir(said, monkeypatch):
+    """Files are not looked for there: what is read is not the question."""
+    read = []
+
+    def remember(settings, tokenizer):
+        read.append(settings.data.data_dir)
+        return prepare(settings, tokenizer)
+
+    monkeypatch.setattr(scores, "prepare", remember)
+    said(evaluate, ["--no_baselines"], "--split test --data_dir elsewhere")
+    assert read == ["elsewhere"]
+
+
+def test_every_flag_of_evaluate_has_its_row():
+    rows = {effect.name for effect in EVALUATE} | {"cache_dir", "data_dir"}
+    assert rows | EVERYWHERE == names_of(evaluate._parser())
