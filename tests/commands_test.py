@@ -34,6 +34,16 @@ SCORES = {
     "characters",
     "bytes",
     "unknown_share",
+    "words",
+    "word_perplexity",
+    "nats_per_token_interval",
+    "bits_per_byte_interval",
+    "resampled",
+    "history",
+    "documents",
+    "dataset",
+    "xz_bits_per_byte",
+    "kneser_ney_bits_per_byte",
 }
 
 
@@ -233,7 +243,7 @@ def test_evaluate_prints_a_json_object_a_split(capsys, run):
     saved = json.loads((run / "evaluation.json").read_text())
     assert figures == [saved["validation"], saved["test"]]
     for values in figures:
-        assert set(values) == SCORES | {"dataset", "split", "xz_bits_per_byte"}
+        assert set(values) == SCORES | {"split"}
         assert values["dataset"] == "words.txt"
         nats = values["nats_per_token"]
         assert values["perplexity"] == pytest.approx(math.exp(nats))
@@ -257,7 +267,7 @@ def test_evaluate_scores_files(capsys, folder, run):
     assert (code, err) == (0, "")
     [line] = out.splitlines()
     figures = json.loads(line)
-    assert set(figures) == SCORES | {"dataset"}
+    assert set(figures) == SCORES
     assert figures["characters"] == figures["bytes"] == 23
     assert figures["tokens"] == 25  # an END for each file
     assert figures["unknown_share"] == 1 / 25

@@ -34,13 +34,22 @@ FOUNDATION: dict[str, tuple[str, ...]] = {
     "config": (),
     "writing": (),
     "presets": ("config",),
+    "generation_settings": ("config",),
+    "scoring_settings": ("config",),
 }
 # It takes logits and gives ids: it knows no model and no text.
 ALONE = ("sampling",)
 # Tests of more than one module.
 WHOLE = tuple(
     f"tests/{subject}_test.py"
-    for subject in ("commands", "documentation", "imports")
+    for subject in (
+        "commands",
+        "documentation",
+        "imports",
+        "flags/commands",
+        "flags/settings",
+        "models/gpt_context",
+    )
 )
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

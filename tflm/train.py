@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tflm import config as configuration
+from tflm import presets
 from tflm.command_line import flags
 from tflm.command_line import main as command_line
 
@@ -16,12 +17,17 @@ def main(arguments: Sequence[str]) -> int:
     parsed = parser.parse(arguments)
     given = flags.chosen(parsed, list(configuration.settings()))
     try:
-        from_file = flags.read_settings(parsed.config) if parsed.config else {}
-        config = configuration.from_flat({**from_file, **given})
+        chosen = {
+            **(flags.read_settings(parsed.config) if parsed.config else {}),
+            **given,
+        }
+        named = chosen.pop("preset", None)
+        recipe = presets.settings_of(parsed.preset or named)
+        config = configuration.from_flat({**recipe, **chosen})
     except (ValueError, TypeError, OSError) as error:
         parser.error(str(error))
     if parsed.resume:
-        for name in {**from_file, **given}:
+        for name in {**recipe, **chosen}:
             if name not in _BOUNDS:
                 parser.error(
                     f"`{name}` cannot change when a run is resumed; "
@@ -33,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
 
     if parsed.resume:
         path = Path(parsed.run_dir) if parsed.run_dir else training.newest()
-        session = training.resume(path, {**from_file, **given})
+        session = training.resume(path, chosen)
     else:
         name = _name(config)
         path = Path(parsed.run_dir or training.free_name(name))
@@ -48,6 +54,12 @@ def _parser() -> flags.Parser:
     parser = flags.Parser("train", "Train a language model on text.")
     parser.add_argument(
         "--config", metavar="FILE", help="YAML file of settings; flags win"
+    )
+    parser.add_argument(
+        "--preset",
+        metavar="|".join(presets.PRESETS),
+        help="settings by name; those of --config and flags win "
+        "(python -m tflm.presets shows what each gave)",
     )
     parser.add_argument(
         "--run_dir",
