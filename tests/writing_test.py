@@ -104,10 +104,10 @@ def test_folder_that_stands_there_is_not_written_over(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_json_has_null_for_what_is_no_finite_number(tmp_path):
+def test_json_with_none_for_what_is_not_finite_is_strict(tmp_path):
     nan, inf = float("nan"), float("inf")
     value = {"a": [nan, 1.5, {"b": (-inf, "inf")}], "c": inf, "d": 2}
-    writing.write_json(tmp_path / "file.json", value)
+    writing.write_json(tmp_path / "file.json", writing.finite(value))
 
     def refuse(constant):
         raise AssertionError(constant)

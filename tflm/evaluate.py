@@ -1,5 +1,6 @@
 """`python -m tflm.evaluate`: scores a run's model on held-out text."""
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -78,7 +79,7 @@ def _parser() -> flags.Parser:
 
 
 def _print(figures: dict[str, Any]) -> None:
-    print(writing.to_json(figures), flush=True)
+    print(json.dumps(writing.finite(figures)), flush=True)
 
 
 if __name__ == "__main__":

@@ -34,26 +34,22 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """`write_text` of a value as indented JSON."""
-    write_text(path, to_json(value, indent=2) + "\n")
+    """`write_text` of a value as indented JSON, Python's way with infinity."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def to_json(value: Any, indent: int | None = None) -> str:
-    """A value as JSON that every reader takes.
+def finite(value: Any) -> Any:
+    """A value in which None stands for each number that is not finite.
 
-    JSON has no number that is not finite; null stands for them.
+    JSON has no such number, and strict readers take none.
 
-    >>> to_json({"perplexity": float("inf"), "tokens": 4})
-    '{"perplexity": null, "tokens": 4}'
+    >>> finite({"perplexity": float("inf"), "interval": [1.5, float("nan")]})
+    {'perplexity': None, 'interval': [1.5, None]}
     """
-    return json.dumps(_finite(value), indent=indent, ensure_ascii=False)
-
-
-def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _finite(entry) for name, entry in value.items()}
+        return {name: finite(entry) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

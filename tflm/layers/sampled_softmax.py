@@ -82,7 +82,7 @@ def chances_of(vocabulary_size: int, num_sampled: float) -> np.ndarray:
     Example:
     >>> chances = chances_of(100, 30)
     >>> print(f"{chances.sum():.1f} {chances[0]:.2f} {chances[99]:.2f}")
-    30.0 1.00 0.09
+    30.0 1.00 0.11
     """
     shares = np.log1p(1 / np.arange(1.0, vocabulary_size + 1))
     fewest, most = 0.0, 1e9

@@ -127,7 +127,7 @@ def write_card(
         figures: As `evaluate` gives them.
         sample: A text of the model.
     """
-    writing.write_json(run.evaluation, figures)
+    writing.write_json(run.evaluation, writing.finite(figures))
     curve = ""
     if not isinstance(trained.model, NGram):
         draw_curve(run)
