@@ -46,6 +46,7 @@ WHOLE = tuple(
         "commands",
         "documentation",
         "imports",
+        "datasets/wikitext/recipe",
         "flags/commands",
         "flags/settings",
         "models/gpt_context",
