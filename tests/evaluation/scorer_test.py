@@ -1,6 +1,7 @@
 import random
 
 import keras
+import keras_nlp
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -214,3 +215,15 @@ def test_n_gram_model_reads_documents_in_one_row(size, monkeypatch):
                 found[start : start + length], expected[0], rtol=1e-6
             )
     assert len(found) == len(store.targets)
+
+
+def test_perplexity_is_that_of_keras_hub():
+    documents = [d for d in random_documents(7) if d.targets]
+    store = store_of(documents)
+    model = models.GRU(vocabulary_size=SIZE, embedding_dim=4, units=6)
+    metric = keras_nlp.metrics.Perplexity(from_logits=True)
+    for document in documents:
+        inputs = [2, *document.ids][: len(document.targets)]
+        metric.update_state([document.targets], model(np.array([inputs])))
+    score = Scorer(model).score(Lanes(store, 5, batch_size=4))
+    np.testing.assert_allclose(score.perplexity, metric.result(), rtol=1e-5)
