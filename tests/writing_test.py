@@ -63,6 +63,21 @@ def test_files_and_folders_get_the_permissions_of_the_user(tmp_path):
     assert mode(tmp_path / "folder") == 0o750
 
 
+def test_file_takes_its_name_when_it_is_whole(tmp_path):
+    path = tmp_path / "file.keras"
+    path.write_text("old")
+    with writing.new_file(path) as beside:
+        assert (beside.parent, beside.suffix) == (tmp_path, ".keras")
+        beside.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    with pytest.raises(KeyboardInterrupt), writing.new_file(path) as beside:
+        beside.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_json_is_readable_and_survives(tmp_path):
     value = {"name": "日本", "sizes": [1, 2.5, None]}
     writing.write_json(tmp_path / "file", value)

@@ -59,14 +59,15 @@ class Cost(NamedTuple):
         each = self.nats / self.tokens if self.tokens else math.nan
         # What a float cannot hold is no figure to print either.
         perplexity = math.exp(each) if each < 700 else math.nan
-        return {
+        figures = {
             "text": self.text.decode("utf-8", "replace"),
-            "log_prob": _finite(0 - self.nats),
+            "log_prob": 0 - self.nats,
             "tokens": self.tokens,
             "bytes": len(self.text),
-            "bits_per_byte": _finite(bits / (len(self.text) or math.nan)),
-            "perplexity": _finite(perplexity),
+            "bits_per_byte": bits / (len(self.text) or math.nan),
+            "perplexity": perplexity,
         }
+        return writing.finite(figures)
 
 
 def _parser() -> flags.Parser:
@@ -152,10 +153,7 @@ def _scorer(parsed: Namespace) -> Any:
 
     model = parsed.model or training.newest()
     if not generation.is_saved_model(model):
-        trained = training.load(model)
-        return generation.TextScorer(
-            trained.model, trained.tokenizer, allow_end=trained.allow_end
-        )
+        return training.load(model).scorer
     if _by_token(parsed):
         raise ValueError(
             "`model` must be a run to show what single tokens cost: a "
@@ -210,15 +208,16 @@ def _show_tokens(
 
 
 def _token_figures(number: int, text: bytes, token: Any) -> dict[str, Any]:
-    return {
+    figures = {
         "text": number,
         "token": text[token.begin : token.end].decode("utf-8", "replace"),
         "begin": token.begin,
         "end": token.end,
-        "nats": _finite(token.nats),
-        "bits": _finite(token.bits),
+        "nats": token.nats,
+        "bits": token.bits,
         "unknown": token.unknown,
     }
+    return writing.finite(figures)
 
 
 def _has_colours() -> bool:
@@ -228,11 +227,6 @@ def _has_colours() -> bool:
 
 def _is_terminal() -> bool:
     return sys.stdout.isatty()
-
-
-def _finite(value: float) -> float | None:
-    """The value, or None: JSON has no infinity."""
-    return value if math.isfinite(value) else None
 
 
 def _print(figures: dict[str, Any]) -> None:

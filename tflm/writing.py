@@ -18,19 +18,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         path: Where the file shall stand; its folder must exist.
         text: The content.
     """
-    path = Path(path)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files that only the owner may read.
-        Path(beside).chmod(0o666 & ~_umask())
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with new_file(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -53,6 +42,35 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+@contextlib.contextmanager
+def new_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A file to fill that takes its name only when the block succeeds.
+
+    Args:
+        path: Where the file shall stand; its folder must exist.
+
+    Yields:
+        The path to write to, a hidden file beside the final one with the same
+        suffix. It is removed if the block raises.
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix
+    )
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        # mkstemp makes files that only the owner may read.
+        beside.chmod(0o666 & ~_umask())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tflm import writing
 from tflm.generation import TextGenerator
 from tflm.models import LanguageModel
 
@@ -112,12 +113,10 @@ class BestWeights(keras.callbacks.Callback):
 
     def write(self) -> None:
         """Writes the weights as they are now."""
-        beside = self.path.with_name(f".{self.path.name}.beside.keras")
-        with warnings.catch_warnings():
+        with writing.new_file(self.path) as beside, warnings.catch_warnings():
             # Keras converts tensors in a way that NumPy 2 deprecates.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.kept.save(beside)
-        beside.replace(self.path)
 
 
 class Samples(keras.callbacks.Callback):

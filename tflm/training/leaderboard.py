@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tflm import writing
+from tflm.training import drawing
 from tflm.training.comparison import Comparison, Row
 
 # Header and text of each column of the table.
@@ -77,14 +78,8 @@ def draw(comparison: Comparison, path: str | os.PathLike[str]) -> None:
         comparison: What `compare` gave.
         path: The picture; its suffix says of which kind.
     """
-    # A canvas of its own: no window, no change to the user's pyplot.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = [r for r in comparison.rows if math.isfinite(r.bits_per_byte)]
-    height = 1.5 + 0.4 * len(rows)
-    figure = Figure(figsize=(9, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = drawing.new_figure(9, 1.5 + 0.4 * len(rows))
     axes = figure.add_subplot()
     for place, row in enumerate(rows):
         low, high = row.interval or (row.bits_per_byte, row.bits_per_byte)
@@ -94,7 +89,7 @@ def draw(comparison: Comparison, path: str | os.PathLike[str]) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("bits per byte, 95% interval")
     figure.suptitle(comparison.title, fontsize="medium", wrap=True)
-    figure.savefig(path, dpi=100)
+    drawing.save(figure, path)
 
 
 def _line(cells: list[str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tflm import writing
 from tflm.models import LanguageModel, NGram
-from tflm.training import device
+from tflm.training import device, drawing
 from tflm.training.callbacks import read_metrics
 from tflm.training.counting import CountingSession
 from tflm.training.loop import INTERRUPTED
@@ -173,13 +173,8 @@ CURVE = "loss_curve.png"
 
 def draw_curve(run: RunDirectory) -> None:
     """Draws the losses of `metrics.jsonl` beside it."""
-    # A canvas of its own: no window, no change to the user's pyplot.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     entries = read_metrics(run.metrics) if run.metrics.exists() else []
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = drawing.new_figure(7, 4)
     axes = figure.add_subplot()
     for key, label in (("loss", "training"), ("val_loss", "validation")):
         points = [(e["step"], e[key]) for e in entries if key in e]
@@ -187,4 +182,4 @@ def draw_curve(run: RunDirectory) -> None:
             axes.plot(*zip(*points, strict=True), label=label)
             axes.legend()
     axes.set(xlabel="step", ylabel="nats per token", title=run.path.name)
-    figure.savefig(Path(run.path) / CURVE, dpi=100)
+    drawing.save(figure, run.path / CURVE)

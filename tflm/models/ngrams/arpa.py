@@ -25,6 +25,7 @@ from typing import NamedTuple, NoReturn, TextIO
 
 import numpy as np
 
+from tflm import writing
 from tflm.models.ngrams.tables import ABSENT, Table
 from tflm.models.ngrams.words import words
 from tflm.tokenizers import Tokenizer
@@ -47,29 +48,26 @@ def write(
     names = words(tokenizer)
     named = np.flatnonzero(np.arange(len(names)) != Tokenizer.pad_id)
     sizes = [len(named), *(len(table.keys) - 1 for table in tables[1:])]
-    beside = Path(path).with_name(f".{Path(path).name}.beside")
-    try:
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            file.write("\\data\\\n")
-            for order, size in enumerate(sizes, start=1):
-                file.write(f"ngram {order}={size}\n")
-            tokens = np.arange(len(names))[:, np.newaxis]  # [S,order]
-            for order, table in enumerate(tables, start=1):
-                file.write(f"\n\\{order}-grams:\n")
-                if order > 1:
-                    prefix, last = np.divmod(table.keys[:-1], len(names))
-                    tokens = np.column_stack([tokens[prefix], last])
-                    named = np.arange(len(last))
-                highest = order == len(tables)
-                for first in range(0, len(named), _BLOCK):
-                    rows = named[first : first + _BLOCK]
-                    lines = _lines(table, rows, tokens[rows], names, highest)
-                    file.writelines(lines)
-            file.write("\n\\end\\\n")
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with (
+        writing.new_file(path) as beside,
+        beside.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        file.write("\\data\\\n")
+        for order, size in enumerate(sizes, start=1):
+            file.write(f"ngram {order}={size}\n")
+        tokens = np.arange(len(names))[:, np.newaxis]  # [S,order]
+        for order, table in enumerate(tables, start=1):
+            file.write(f"\n\\{order}-grams:\n")
+            if order > 1:
+                prefix, last = np.divmod(table.keys[:-1], len(names))
+                tokens = np.column_stack([tokens[prefix], last])
+                named = np.arange(len(last))
+            highest = order == len(tables)
+            for first in range(0, len(named), _BLOCK):
+                rows = named[first : first + _BLOCK]
+                lines = _lines(table, rows, tokens[rows], names, highest)
+                file.writelines(lines)
+        file.write("\n\\end\\\n")
 
 
 def read(path: str | os.PathLike[str], tokenizer: Tokenizer) -> list[Table]:
