@@ -15,7 +15,7 @@ from typing import Any
 
 MODELS = ("gru", "lstm", "simple_rnn", "gpt", "ngram")
 SMOOTHINGS = ("mle", "laplace", "interpolation", "backoff", "kneser_ney")
-TOKENIZERS = ("characters", "bytes", "words")
+TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe", "word_piece")
 SEQUENCES = ("windows",)
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("cosine", "constant")
@@ -117,7 +117,9 @@ class TokenizerConfig(Checked):
 
     tokenizer: str = setting("characters", "kind of token", TOKENIZERS)
     vocabulary_size: int | None = setting(
-        None, "most tokens in the vocabulary, the four special ones included"
+        None,
+        "most tokens in the vocabulary, the four special ones included "
+        "(default: all for words and characters, 8,000 for subwords)",
     )
     min_count: int | None = setting(
         None,
@@ -128,10 +130,14 @@ class TokenizerConfig(Checked):
         "<unk>", "the word that stands for the words left out"
     )
     lowercase: bool = setting(False, "turn the text to lower case first")
+    sample_characters: int = setting(
+        10_000_000, "characters of the text that subwords are learnt from"
+    )
 
     def _check_ranges(self) -> None:
         require_at_least(5, self, "vocabulary_size")
         require_at_least(1, self, "min_count")
+        require_at_least(1, self, "sample_characters")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -125,6 +125,12 @@ TRAIN = [
         lambda made: set(made.text.tokenizer.vocabulary),
         WHOLE,
     ),
+    Effect(
+        "--sample_characters 300",
+        ANOTHER,
+        lambda made: made.text.tokenizer.fingerprint(),
+        "--tokenizer bpe --vocabulary_size 280",
+    ),
     # The sequences.
     Effect("--seq_len 20", (4, 20), lambda made: made.batch.inputs.shape),
     Effect("--batch_size 3", (3, 16), lambda made: made.batch.inputs.shape),

@@ -7,13 +7,19 @@ import pytest
 import tensorflow as tf
 
 from tflm import generation, models
-from tflm.tokenizers import Bytes, Characters, Tokenizer, Words
+from tflm.tokenizers import (
+    Bytes,
+    Characters,
+    SentencePiece,
+    Tokenizer,
+    Words,
+)
 
 # Two, three and four bytes, a combining mark and a newline among them.
 VOCABULARY = "ab c\né\N{COMBINING ACUTE ACCENT}日\N{GRINNING FACE}"
 
 # Of every kind of tokenizer and of every kind of model one at least.
-PAIRS = ("words-lstm", "bytes-simple_rnn", "characters-gpt")
+PAIRS = ("words-lstm", "bytes-simple_rnn", "characters-gpt", "unigram-gru")
 
 EXPORT_SETTINGS = generation.GenerationSettings(
     max_new_tokens=9, temperature=0.5, top_k=6, top_p=0.7, seed=4
@@ -145,6 +151,7 @@ def exports(tmp_path_factory):
         "words": (Words(["\n", "a", "rose", "is", "that", "who"]), rose),
         "bytes": (Bytes(), [*PROMPTS, "\N{GRINNING FACE}"]),
         "characters": (Characters(VOCABULARY), PROMPTS),
+        "unigram": (SentencePiece.train(rose), PROMPTS),
     }
     made = {}
     for pair in PAIRS:

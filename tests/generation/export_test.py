@@ -21,9 +21,14 @@ from tflm import generation, models
 FRESH = """
 import json, sys
 
-packages = ["tflm", "keras", "tensorflow_text", "tensorflow_probability"]
-sys.modules.update(dict.fromkeys(packages))  # an import of them fails
+packages = {"tflm", "keras", "tensorflow_text", "tensorflow_probability"}
+allowed = json.loads(sys.argv[2])
+# An import of the others fails.
+sys.modules.update(dict.fromkeys(packages - set(allowed)))
 import tensorflow as tf
+
+for package in allowed:
+    __import__(package)
 
 said = {}
 for path, prompts in json.loads(sys.argv[1]):
@@ -54,10 +59,11 @@ print(json.dumps(said))
 """
 
 
-def started(paths, folder):
+def started(paths, folder, libraries=()):
     """A fresh process that uses exports; `paths` have their prompts."""
+    arguments = [json.dumps(paths), json.dumps(libraries)]
     return subprocess.Popen(
-        [sys.executable, "-I", "-c", FRESH, json.dumps(paths)],
+        [sys.executable, "-I", "-c", FRESH, *arguments],
         cwd=folder,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.PIPE,
@@ -72,9 +78,20 @@ def test_fresh_processes_need_tensorflow_alone(path, loaded, exports, tmp_path):
         here[os.fspath(export.path)] = (export.loaded, export.prompts)
     empty = tmp_path / "empty"
     empty.mkdir()
+    subwords = os.fspath(exports["unigram-gru"].path)
+    said = exports["unigram-gru"].path / "assets.extra/op_libraries.json"
+    libraries = json.loads(said.read_text())
+    assert libraries == ["tensorflow_text"]
     every = [(where, prompts) for where, (_, prompts) in here.items()]
-    processes = [started(every, empty), started([(moved, PROMPTS)], empty)]
+    core = [entry for entry in every if entry[0] != subwords]
+    others = [entry for entry in every if entry[0] in (subwords, moved)]
+    processes = [
+        started(core, empty),
+        # TF-Text itself imports Keras.
+        started(others, empty, ["keras", *libraries]),
+    ]
     first, second = (json.loads(p.communicate()[0]) for p in processes)
+    first[subwords] = second[subwords]
     assert second[moved]["seeded"] == first[moved]["seeded"]
     assert second[moved]["fresh"] != first[moved]["fresh"]
     for where, (known, prompts) in here.items():

@@ -5,7 +5,14 @@ import pytest
 import tensorflow as tf
 
 from tflm.generation.token_spans import token_spans
-from tflm.tokenizers import Bytes, Characters, Tokenizer, Words
+from tflm.tokenizers import (
+    Bytes,
+    Characters,
+    SentencePiece,
+    Tokenizer,
+    WordPiece,
+    Words,
+)
 
 TEXTS = [
     b"",
@@ -44,6 +51,33 @@ def test_each_span_alone_is_its_token(tokenizer):
         left_out = b"".join(text[begin:end] for begin, end in between)
         assert left_out.strip() == b""
         assert tokenizer.kind == "words" or left_out == b""
+
+
+WORD_PIECES = WordPiece(
+    ["\n", "x", "ro", " se", " ros", "日", " é", " \N{GRINNING FACE}"]
+)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_word_pieces_stand_one_behind_another_in_their_word(text):
+    ids = WORD_PIECES.tokenize(tf.constant(text)).numpy()
+    spans = token_spans(WORD_PIECES, text)
+    assert len(spans) == len(ids)
+    for (begin, end), id_ in zip(spans, ids, strict=True):
+        if id_ != WORD_PIECES.unk_id:
+            assert text[begin:end] == WORD_PIECES.piece(id_)
+
+
+def test_sentence_pieces_stand_one_behind_another():
+    text = "日é\n a rose is a rose\0".encode()
+    tokenizer = SentencePiece.train(["a rose is a rose"])
+    spans = token_spans(tokenizer, text)
+    assert b"".join(text[begin:end] for begin, end in spans) == text
+    ids = tokenizer.tokenize(tf.constant(text)).numpy()
+    for (begin, end), id_ in zip(spans, ids, strict=True):
+        assert text[begin:end] == tokenizer.detokenize([id_]).numpy()
+    with pytest.raises(ValueError, match="valid UTF-8.*1 bytes, 3 in tokens"):
+        token_spans(tokenizer, b"\xff")
 
 
 def test_capital_that_becomes_two_characters():

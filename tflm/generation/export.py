@@ -15,6 +15,8 @@ from tflm.models import LanguageModel
 from tflm.tokenizers import Tokenizer
 
 SETTINGS_FILE = "assets.extra/generation.json"
+# What has to be imported before TensorFlow loads the export.
+LIBRARIES_FILE = "assets.extra/op_libraries.json"
 
 
 def export(
@@ -32,7 +34,9 @@ def export(
     `OneStep`, `score` and `next_token_probabilities` of `TextScorer`. Once
     loaded in Python it also has the methods
     `generate_one_step(inputs, states=None, ...)` of `OneStep` and
-    `unknown_bytes(text)` of the tokenizer.
+    `unknown_bytes(text)` of the tokenizer. With subwords it has operations of
+    `tensorflow_text`, which has to be imported before it is loaded, and which
+    TensorFlow Serving has; `assets.extra/op_libraries.json` says so.
 
     Args:
         model: A `LanguageModel`.
@@ -73,6 +77,8 @@ def export(
         (beside / SETTINGS_FILE).parent.mkdir(exist_ok=True)
         values = one_step.settings.to_dict()
         writing.write_json(beside / SETTINGS_FILE, values)
+        libraries = list(tokenizer.op_libraries)
+        writing.write_json(beside / LIBRARIES_FILE, libraries)
     return path
 
 

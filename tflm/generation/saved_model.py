@@ -1,11 +1,14 @@
 """An exported model, used as `TextGenerator` and `TextScorer` are."""
 
+import importlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
+from tflm.generation.export import LIBRARIES_FILE
 from tflm.generation_settings import SETTINGS, GenerationSettings
 
 _FILE = "saved_model.pb"
@@ -30,6 +33,10 @@ class SavedModel:
                 f"Received: directory={os.fspath(directory)!r}"
             )
         self.path = path
+        libraries = path / LIBRARIES_FILE
+        if libraries.is_file():
+            for library in json.loads(libraries.read_text()):
+                importlib.import_module(library)
         self.loaded = tf.saved_model.load(os.fspath(path))
 
     def generate(

@@ -11,11 +11,21 @@ from tflm.tokenizers import tokenizer as _tokenizer
 from tflm.tokenizers.byte_tokens import Bytes
 from tflm.tokenizers.characters import Characters
 from tflm.tokenizers.keras_hub import KerasHubTokenizer
+from tflm.tokenizers.sentence_piece import MODEL_TYPES, SentencePiece
 from tflm.tokenizers.tokenizer import Tokenizer
+from tflm.tokenizers.word_piece import WordPiece
 from tflm.tokenizers.words import Words
 
 KINDS: dict[str, type[Tokenizer]] = {
-    kind.kind: kind for kind in (Bytes, Characters, KerasHubTokenizer, Words)
+    kind.kind: kind
+    for kind in (
+        Bytes,
+        Characters,
+        KerasHubTokenizer,
+        SentencePiece,
+        WordPiece,
+        Words,
+    )
 }
 
 __all__ = [
@@ -23,7 +33,9 @@ __all__ = [
     "Bytes",
     "Characters",
     "KerasHubTokenizer",
+    "SentencePiece",
     "Tokenizer",
+    "WordPiece",
     "Words",
     "load",
     "train",
@@ -50,12 +62,18 @@ def train(
         "vocabulary_size": settings.vocabulary_size,
         "lowercase": settings.lowercase,
     }
+    sample: dict[str, Any] = {"sample_characters": settings.sample_characters}
+    if settings.tokenizer in MODEL_TYPES:
+        kind = settings.tokenizer
+        return SentencePiece.train(texts, kind, **options, **sample)
     if settings.min_count is not None:
         options["min_count"] = settings.min_count
-    if settings.tokenizer == Words.kind:
-        options["unknown_word"] = settings.unknown_word
-        return Words.train(texts, **options)
-    return Characters.train(texts, **options)
+    if settings.tokenizer == Characters.kind:
+        return Characters.train(texts, **options)
+    options["unknown_word"] = settings.unknown_word
+    if settings.tokenizer == WordPiece.kind:
+        return WordPiece.train(texts, **options, **sample)
+    return Words.train(texts, **options)
 
 
 def load(directory: str | os.PathLike[str]) -> Tokenizer:

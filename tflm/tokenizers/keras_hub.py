@@ -81,6 +81,7 @@ class KerasHubTokenizer(Tokenizer, tf.__internal__.tracking.AutoTrackable):
     """
 
     kind = "keras_hub"
+    op_libraries = ("tensorflow_text",)
 
     def __init__(self, tokenizer: Any):
         pieces = keras_hub_pieces.kind_of(tokenizer)

@@ -22,6 +22,9 @@ class Tokenizer(abc.ABC):
     """
 
     kind: ClassVar[str]
+    # What has to be imported where an export is loaded: its operations are
+    # not TensorFlow's own.
+    op_libraries: tuple[str, ...] = ()
     pad_id: ClassVar[int] = 0
     unk_id: ClassVar[int] = 1
     start_id: ClassVar[int] = 2

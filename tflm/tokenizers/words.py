@@ -60,7 +60,7 @@ class Words(Tokenizer):
         self.lowercase = lowercase
         self.unknown_word = unknown_word
         self.spaced = spaced
-        _check(self.vocabulary)
+        self._check()
         self.newline_id = _SPECIAL + self.vocabulary.index(_NEWLINE)
         words = ["", unknown_word, "", "", *self.vocabulary]
         self._surfaces = tf.constant([word.encode() for word in words])  # [V]
@@ -135,7 +135,7 @@ class Words(Tokenizer):
         if strings.shape.rank == 0:
             return self.tokenize(strings[tf.newaxis])[0]
         words, rows = self._split(strings)
-        ids = words.with_flat_values(self._table.ids(words.flat_values))
+        ids = self._ids_of(words)
         ends = tf.fill([words.nrows(), 1], self.newline_id)
         lines = tf.concat([ids, ends], axis=1)  # [L,(T+1)]
         starts = tf.gather(lines.row_splits, rows)
@@ -168,8 +168,7 @@ class Words(Tokenizer):
             return self.unknown_bytes(strings[tf.newaxis])[0]
         words, rows = self._split(strings)
         flat = words.flat_values
-        unknown = self._table.ids(flat) == self.unk_id
-        unknown &= flat != self.unknown_word
+        unknown = self._are_unknown(flat) & (flat != self.unknown_word)
         lengths = tf.cast(tf.strings.length(flat), tf.int64)
         lost = words.with_flat_values(tf.where(unknown, lengths, 0))
         of_lines = tf.reduce_sum(lost, axis=1)  # [L]
@@ -185,6 +184,40 @@ class Words(Tokenizer):
             "vocabulary": list(self.vocabulary),
         }
 
+    def _check(self) -> None:
+        for word in self.vocabulary:
+            if word != _NEWLINE and not self._is_entry(word):
+                raise ValueError(
+                    "`vocabulary` must hold words without white space, and the "
+                    f"newline. Received: {word!r}"
+                )
+        if len(set(self.vocabulary)) != len(self.vocabulary):
+            twice = Counter(self.vocabulary).most_common(1)[0][0]
+            raise ValueError(
+                "`vocabulary` must hold each word once. "
+                f"Received twice: {twice!r}"
+            )
+        if _NEWLINE not in self.vocabulary:
+            raise ValueError(
+                "`vocabulary` must hold the newline. "
+                f"Received: {len(self.vocabulary)} words without it"
+            )
+
+    def _is_entry(self, word: str) -> bool:
+        return word.encode().split() == [word.encode()]
+
+    def _ids_of(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+        """The ids of the words of lines, [L,(T)]."""
+        return words.with_flat_values(self._table.ids(words.flat_values))
+
+    def _are_unknown(self, words: tf.Tensor) -> tf.Tensor:
+        """Which of the words [N] are not in the vocabulary, bool [N]."""
+        return self._table.ids(words) == self.unk_id
+
+    def _begin_words(self, ids: tf.Tensor) -> tf.Tensor:
+        """Which of the ids [N] begin a word or a line, bool [N]."""
+        return tf.ones_like(ids, tf.bool)
+
     def _split(self, strings: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
         """The words of all lines [L,(T)], and where each row's lines start."""
         if self.lowercase:
@@ -197,6 +230,7 @@ class Words(Tokenizer):
         flat = ids.flat_values  # [N]
         rows = ids.value_rowids()
         word = (flat != self.newline_id) | self.spaced
+        word &= self._begin_words(flat)
         after = tf.concat([[self.newline_id], flat[:-1]], axis=0)
         space = word & ((after != self.newline_id) | self.spaced)
         first = tf.concat([[-1], tf.cast(rows[:-1], tf.int32)], axis=0)
@@ -235,22 +269,3 @@ class _Table:
 
 def _hash(words: tf.Tensor) -> tf.Tensor:
     return tf.strings.to_hash_bucket_fast(words, _HASHES)
-
-
-def _check(vocabulary: tuple[str, ...]) -> None:
-    for word in vocabulary:
-        if word != _NEWLINE and word.encode().split() != [word.encode()]:
-            raise ValueError(
-                "`vocabulary` must hold words without white space, and the "
-                f"newline. Received: {word!r}"
-            )
-    if len(set(vocabulary)) != len(vocabulary):
-        twice = Counter(vocabulary).most_common(1)[0][0]
-        raise ValueError(
-            f"`vocabulary` must hold each word once. Received twice: {twice!r}"
-        )
-    if _NEWLINE not in vocabulary:
-        raise ValueError(
-            "`vocabulary` must hold the newline. "
-            f"Received: {len(vocabulary)} words without it"
-        )

@@ -1,0 +1,200 @@
+"""Subwords by WordPiece: words, cut into the longest pieces that there are.
+
+Axes: B batch, (T) tokens of a row, ragged, L lines, N words of all rows,
+P pieces of a word, V vocabulary.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from tflm.tokenizers.line_sample import sample_lines
+from tflm.tokenizers.tokenizer import as_bytes
+from tflm.tokenizers.words import Words
+
+DEFAULT_SIZE = 8_000
+DEFAULT_SAMPLE = 10_000_000
+# A piece that goes on with a word begins with it, as no word of a text can.
+JOINER = " "
+
+_SPECIAL = 4
+_NEWLINE = "\n"
+_UNKNOWN = "unknown "
+_MOST_WORDS = 20_000  # distinct words to learn from: the time grows with them
+_LONGEST_WORD = 100  # bytes; longer ones are unknown
+_TOO_LONG = "x" * (_LONGEST_WORD + 1)
+
+
+class WordPiece(Words):
+    r"""Pieces of words, the longest first, run by TF-Text in the graph.
+
+    Text is cut into words and newlines as by `Words`, and joined as there: so
+    the round trip is exact for the same text, wherever every character is
+    known. A word with a character that has no piece, or of more than 100
+    bytes, is unknown as a whole.
+
+    An export needs `import tensorflow_text` where it is loaded.
+
+    Args:
+        vocabulary: Sequence of distinct pieces; the first has id 4. A piece
+            that goes on with a word has a space before it, where others
+            write "##". The newline is one of them.
+        lowercase: Whether text is turned to lower case first. Default False.
+        unknown_word: The word that stands for unknown ones, in both
+            directions. Default "<unk>".
+        spaced: As for `Words`. Default False.
+
+    Raises:
+        ValueError: If a piece stands there twice or has white space in it.
+
+    References: Schuster and Nakajima, "Japanese and Korean voice search",
+    2012; Song et al., 2021, https://arxiv.org/abs/2012.15524.
+
+    Example:
+    >>> tokenizer = WordPiece(["\n", "sing", "s", " ing", " s"])
+    >>> ids = tokenizer.tokenize(tf.constant(["sing sings\nsong"]))
+    >>> ids.to_list()
+    [[5, 5, 8, 4, 1]]
+    >>> tokenizer.detokenize(ids).numpy()[0].decode()
+    'sing sings\n<unk>'
+    """
+
+    kind = "word_piece"
+    op_libraries = ("tensorflow_text",)
+
+    def __init__(
+        self,
+        vocabulary: Iterable[str],
+        lowercase: bool = False,
+        unknown_word: str = "<unk>",
+        spaced: bool = False,
+    ):
+        # It takes a second to import.
+        import tensorflow_text
+
+        super().__init__(vocabulary, lowercase, unknown_word, spaced)
+        pieces = self.vocabulary
+        whole = [piece.removeprefix(JOINER) for piece in pieces]
+        goes_on = [piece.startswith(JOINER) for piece in pieces]
+        self._begins = tf.constant(
+            [True] * _SPECIAL + [not there for there in goes_on]
+        )  # [V]
+        surfaces = ["", unknown_word, "", "", *whole]
+        self._surfaces = tf.constant([text.encode() for text in surfaces])
+        # Names that no word of a text can have, since they end in a space.
+        names = ["pad ", _UNKNOWN, "start ", "end "]
+        self._cutter = tensorflow_text.FastWordpieceTokenizer(
+            [*names, *pieces],
+            suffix_indicator=JOINER,
+            max_bytes_per_word=_LONGEST_WORD,
+            token_out_type=tf.int32,
+            unknown_token=_UNKNOWN,
+            no_pretokenization=True,
+        )
+
+    @classmethod
+    def train(
+        cls,
+        texts: Iterable[str | bytes | tf.Tensor],
+        vocabulary_size: int | None = None,
+        min_count: int = 2,
+        lowercase: bool = False,
+        unknown_word: str = "<unk>",
+        sample_characters: int = DEFAULT_SAMPLE,
+    ) -> "WordPiece":
+        """Learns the pieces from counted words, with TF-Text's own learner.
+
+        Args:
+            texts: Iterable or `tf.data.Dataset` of scalar strings.
+            vocabulary_size: Optional int, the most ids to have, the four
+                special ones included. Default None: 8,000.
+            min_count: int. Pieces that occur fewer times are left out, single
+                characters excepted. Default 2.
+            lowercase: bool. As in the constructor.
+            unknown_word: str. As in the constructor.
+            sample_characters: int. Characters of the texts to learn from, see
+                `sample_lines`; of their distinct words the 20,000 most
+                frequent ones are taken. Default 10 million.
+
+        Returns:
+            A `WordPiece`, the newline first.
+
+        Raises:
+            ValueError: If no word is left, or the characters alone are more
+                than the vocabulary may have.
+        """
+        lines = sample_lines(texts, sample_characters)
+        spaced = 2 * sum(line.endswith(" ") for line in lines) > len(lines)
+        counts = _counted(lines, lowercase)
+        counts.pop(unknown_word, None)
+        if not counts:
+            raise ValueError(
+                "`texts` must hold a word to learn from. Received: "
+                f"{len(lines)} lines without one"
+            )
+        most = (vocabulary_size or DEFAULT_SIZE) - _SPECIAL - 1
+        learnt = _learnt(counts, most, min_count)
+        return cls([_NEWLINE, *learnt], lowercase, unknown_word, spaced)
+
+    def piece(self, id_: int) -> bytes:
+        """The text of an id within its word, without a space before it."""
+        return self._surfaces[id_].numpy()
+
+    def _is_entry(self, word: str) -> bool:
+        return super()._is_entry(word.removeprefix(JOINER))
+
+    def _ids_of(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+        pieces = self._pieces(words.flat_values)  # [N,(P)]
+        lines = tf.gather(pieces.row_splits, words.row_splits)  # [L+1]
+        return tf.RaggedTensor.from_row_splits(pieces.flat_values, lines)
+
+    def _are_unknown(self, words: tf.Tensor) -> tf.Tensor:
+        return self._pieces(words)[:, :1].flat_values == self.unk_id
+
+    def _begin_words(self, ids: tf.Tensor) -> tf.Tensor:
+        return tf.gather(self._begins, ids)
+
+    def _pieces(self, words: tf.Tensor) -> tf.RaggedTensor:
+        """The pieces of words [N], [N,(P)]; there is always one."""
+        # It might have pieces, but stands for all that have none.
+        words = tf.where(words == self.unknown_word, _TOO_LONG, words)
+        return self._cutter.tokenize(words)
+
+
+def _counted(lines: list[str], lowercase: bool) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for line in lines:
+        # The same op as in `tokenize`: Python's own lower() differs.
+        lowered = tf.strings.lower(line, "utf-8") if lowercase else line
+        words = as_bytes(lowered).split()
+        counts.update(word.decode() for word in words)
+    return counts
+
+
+def _learnt(counts: Counter[str], most: int, min_count: int) -> list[str]:
+    """At most that many pieces, the single characters first."""
+    from tensorflow_text.tools.wordpiece_vocab import (
+        wordpiece_tokenizer_learner_lib as learner,
+    )
+
+    # In one order for equal counts, whatever the order of the text.
+    words = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    characters = {character for word in counts for character in word}
+    if 2 * len(characters) > most:
+        raise ValueError(
+            f"`vocabulary_size` must be at least {2 * len(characters) + 5}, "
+            "for the characters at the start of words and behind it. "
+            f"Received: vocabulary_size={most + _SPECIAL + 1}"
+        )
+    learnt = learner.learn(
+        words[:_MOST_WORDS],
+        vocab_size=most,
+        reserved_tokens=[],
+        lower_thresh=min_count,
+        max_unique_chars=len(characters),
+        joiner=JOINER,
+    )
+    alone = [*characters, *(JOINER + character for character in characters)]
+    pieces = dict.fromkeys([*sorted(alone), *learnt])
+    return list(pieces)[:most]
