@@ -33,8 +33,10 @@ VOCABULARY = 65
 class RandomBatches:
     """Stands for `pipelines.Windows`: batches of random ids."""
 
+    carries = False
+
     def __init__(self, batch_size: int, seq_len: int):
-        shape = (batch_size, seq_len)
+        self.shape = shape = (batch_size, seq_len)
         ids = np.random.default_rng(0).integers(4, VOCABULARY, shape)
         self.batch = (
             ids.astype(np.int32),

@@ -50,6 +50,7 @@ WHOLE = tuple(
         "flags/commands",
         "flags/settings",
         "models/gpt_context",
+        "training/sequences",
     )
 )
 

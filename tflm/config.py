@@ -16,7 +16,9 @@ from typing import Any
 MODELS = ("gru", "lstm", "simple_rnn", "gpt", "ngram")
 SMOOTHINGS = ("mle", "laplace", "interpolation", "backoff", "kneser_ney")
 TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe", "word_piece")
-SEQUENCES = ("windows",)
+SEQUENCES = ("windows", "random", "contiguous", "documents")
+PADDINGS = ("buckets", "longest", "fixed")
+DOCUMENT_UNITS = ("document", "paragraph", "line", "sentence")
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("cosine", "constant")
 
@@ -96,6 +98,9 @@ class DataConfig(Checked):
     max_document_characters: int | None = setting(
         None, "characters kept of each document"
     )
+    document_unit: str = setting(
+        "document", "what of the text is a document", DOCUMENT_UNITS
+    )
 
     def _check_ranges(self) -> None:
         for name in ("validation_fraction", "test_fraction"):
@@ -147,10 +152,25 @@ class SequencesConfig(Checked):
     sequences: str = setting("windows", "kind of sequence", SEQUENCES)
     seq_len: int = setting(128, "tokens in a sequence")
     batch_size: int = setting(32, "sequences in a batch")
+    span: int = setting(
+        0, "positions after which a contiguous row jumps elsewhere; 0: never"
+    )
+    pad: str = setting("buckets", "to what documents are padded", PADDINGS)
 
     def _check_ranges(self) -> None:
         require_at_least(1, self, "seq_len")
         require_at_least(1, self, "batch_size")
+        require_at_least(0, self, "span")
+        if self.span and self.sequences != "contiguous":
+            raise ValueError(
+                "`span` goes with --sequences contiguous. Received: "
+                f"span={self.span}, sequences={self.sequences!r}"
+            )
+        if self.span % self.seq_len:
+            raise ValueError(
+                "`span` must be a multiple of `seq_len`. Received: "
+                f"span={self.span}, seq_len={self.seq_len}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

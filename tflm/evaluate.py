@@ -32,6 +32,7 @@ def main(arguments: Sequence[str]) -> None:
                 "validation_fraction": 0.0,
                 "test_fraction": 0.0,
                 "text_feature": trained.config.data.text_feature,
+                "document_unit": trained.config.data.document_unit,
                 **overrides,
             }
         )

@@ -22,6 +22,7 @@ FILES = {
     "other.txt": OTHER,
     "accents.txt": "\u00e9" * 40,
     "rows.csv": "text,title\none,A\ntwo,B\nthree,C\n",
+    "sentences.txt": "One. Two!",
     "semicolons.csv": "title;text\nA;one\n",
 }
 SIZE = "--units 6 --embedding_dim 4 --seq_len 16 --batch_size 4"

@@ -44,7 +44,7 @@ class Made:
 
     @functools.cached_property
     def batch(self):
-        return next(iter(self.session.loop.windows.dataset()))
+        return next(iter(self.session.loop.sequences.dataset()))
 
     @functools.cached_property
     def decisions(self):

@@ -131,7 +131,30 @@ TRAIN = [
         lambda made: made.text.tokenizer.fingerprint(),
         "--tokenizer bpe --vocabulary_size 280",
     ),
+    Effect(
+        "--document_unit sentence",
+        ["One.", "Two!"],
+        Made.documents,
+        f"--train_file sentences.txt {WHOLE}",
+    ),
     # The sequences.
+    Effect(
+        "--sequences random",
+        "RandomWindows",
+        lambda made: type(made.session.loop.sequences).__name__,
+    ),
+    Effect(
+        "--span 32",
+        True,
+        lambda made: made.session.loop.sequences.read(2)[3].all(),
+        "--sequences contiguous",
+    ),
+    Effect(
+        "--pad fixed",
+        (4, 16),
+        lambda made: made.batch.inputs.shape,
+        f"--sequences documents --train_file rows.csv {WHOLE}",
+    ),
     Effect("--seq_len 20", (4, 20), lambda made: made.batch.inputs.shape),
     Effect("--batch_size 3", (3, 16), lambda made: made.batch.inputs.shape),
     # The model.

@@ -1,5 +1,6 @@
 """Text as `tf.data` documents: TFDS datasets, `python_docs`, local files."""
 
 from tflm.datasets.text_splits import TextSplits, load
+from tflm.datasets.units import divided
 
-__all__ = ["TextSplits", "load"]
+__all__ = ["TextSplits", "divided", "load"]

@@ -95,21 +95,31 @@ class LanguageModel(keras.Model, abc.ABC):
         return nats, state
 
     def training_nats(
-        self, ids: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
-    ) -> tf.Tensor:
+        self,
+        ids: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
+        initial_state: State | None = None,
+    ) -> tuple[tf.Tensor, State]:
         """The loss of a batch in training, which is to be made small.
 
         Args:
             ids: int [B,T].
             targets: int [B,T].
             weights: float32 [B,T].
+            initial_state: As in a call.
 
         Returns:
-            float32 scalar, the weighted sum of the targets' nats.
+            float32 scalar, the weighted sum of the targets' nats, and the
+            state to go on with; without `initial_state` it need not be whole.
         """
-        logits = self(ids, training=True)  # [B,T,V]
+        if initial_state is None:
+            initial_state = self.get_initial_state(tf.shape(ids)[0])
+        logits, state = self(
+            ids, initial_state=initial_state, return_state=True, training=True
+        )  # [B,T,V]
         nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
-        return tf.reduce_sum(nats * weights)
+        return tf.reduce_sum(nats * weights), state
 
     def compute_mask(self, *unused: Any) -> None:
         """None: a mask is an argument here, it does not travel on tensors."""

@@ -130,10 +130,16 @@ class NeuralLanguageModel(LanguageModel):
         return (logits, state) if return_state else logits
 
     def training_nats(
-        self, ids: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
-    ) -> tf.Tensor:
+        self,
+        ids: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
+        initial_state: State | None = None,
+    ) -> tuple[tf.Tensor, State]:
         # Without a tensor [B,T,V], which is most of a step for many words.
-        hidden, _ = self.hidden(ids, training=True)  # [B,T,W]
+        hidden, state = self.hidden(
+            ids, initial_state=initial_state, training=True
+        )  # [B,T,W]
         table, bias = self._output_weights()
         batch = (
             tf.reshape(hidden, [-1, table.shape[1]]),
@@ -143,9 +149,10 @@ class NeuralLanguageModel(LanguageModel):
             tf.reshape(weights, [-1]),
         )
         if self.seed_generator is None or self.num_sampled >= table.shape[0]:
-            return cross_entropy.summed_nats(*batch)
+            return cross_entropy.summed_nats(*batch), state
         seed = self.seed_generator.next()
-        return sampled_softmax.summed_nats(*batch, self.num_sampled, seed)
+        nats = sampled_softmax.summed_nats(*batch, self.num_sampled, seed)
+        return nats, state
 
     def _output_weights(self) -> tuple[tf.Tensor, tf.Tensor]:
         """The projection's table [V,W] and bias [V], in float32."""

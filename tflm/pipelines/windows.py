@@ -6,12 +6,12 @@ Axes: B batch, T time, N all targets of the split.
 import numpy as np
 import tensorflow as tf
 
-from tflm import config
 from tflm.pipelines.examples import Examples, make_examples
+from tflm.pipelines.sequences import Sequences, options, require_tokens
 from tflm.pipelines.token_store import TokenStore
 
 
-class Windows:
+class Windows(Sequences):
     """Shuffled windows of `seq_len` targets; each target once an epoch.
 
     An epoch cuts the row of N targets, turned by a random amount so that the
@@ -33,19 +33,9 @@ class Windows:
     def __init__(
         self, store: TokenStore, seq_len: int, batch_size: int, seed: int
     ):
-        self.store = store
-        self.seq_len = seq_len
-        self.batch_size = batch_size
-        self.seed = seed
-        config.require_at_least(1, self, "seq_len")
-        config.require_at_least(1, self, "batch_size")
+        super().__init__(store, seq_len, batch_size, seed)
+        require_tokens(store, seq_len)
         tokens = store.counts.tokens
-        if tokens < seq_len:
-            raise ValueError(
-                f"the training text must hold at least `seq_len` tokens: give "
-                f"more text or --seq_len {tokens} or less. "
-                f"Received: {tokens} tokens, seq_len={seq_len}"
-            )
         self.windows_per_epoch = -(-tokens // seq_len)
 
     def steps(self, epochs: int) -> int:
@@ -85,11 +75,14 @@ class Windows:
             return Examples(*(tf.ensure_shape(part, shape) for part in batch))
 
         steps = tf.data.Dataset.range(first_step, last_step)
-        options = tf.data.Options()
-        # There is nothing to tune, and where a run ends before the data does,
-        # the tuner's thread can hold it up for 20 seconds.
-        options.autotune.enabled = False
-        return steps.map(read).prefetch(4).with_options(options)
+        return steps.map(read).prefetch(4).with_options(options())
+
+    def read(self, step: int) -> Examples:
+        """The batch of a step."""
+        example = step * self.batch_size + tf.range(
+            self.batch_size, dtype=tf.int64
+        )
+        return self._read(*(part.numpy() for part in self._order(example)))
 
     def _order(self, example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Each row's window and how far its epoch's targets are turned."""

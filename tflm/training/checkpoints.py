@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tflm import writing
 
@@ -37,6 +39,10 @@ class Checkpoints:
     ):
         self.directory = Path(directory)
         self.variables = [*model.variables, *optimizer.variables]
+
+    def add(self, variables: Iterable[tf.Variable]) -> None:
+        """Keeps more variables, such as a state carried between batches."""
+        self.variables.extend(variables)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Writes the checkpoint of a step and removes those grown old.

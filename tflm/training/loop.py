@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tflm.config import TrainingConfig
 from tflm.models import LanguageModel
-from tflm.pipelines import Windows
+from tflm.pipelines import Sequences
 from tflm.training import schedule
 from tflm.training.checkpoints import Checkpoints
 
@@ -46,7 +46,7 @@ class Progress:
 
 
 class Loop:
-    """Trains a model on windows, step by step, and can go on from any step.
+    """Trains a model step by step, and can go on from any step.
 
     Keras callbacks see a batch at each step and an epoch at each evaluation.
     The model must be compiled with its optimizer, which most callbacks use.
@@ -55,7 +55,8 @@ class Loop:
 
     Args:
         model: The compiled `LanguageModel`.
-        windows: The training data.
+        sequences: The training data. Where its rows go on from batch to
+            batch, the loop carries the model's state across.
         settings: Bounds, learning rate, how often to evaluate and to log.
         evaluate: Called at each evaluation; gives figures by name for the
             callbacks, such as `val_loss`.
@@ -68,7 +69,7 @@ class Loop:
     def __init__(
         self,
         model: LanguageModel,
-        windows: Windows,
+        sequences: Sequences,
         settings: TrainingConfig,
         evaluate: Callable[[], dict[str, float]],
         callbacks: list[keras.callbacks.Callback],
@@ -76,17 +77,24 @@ class Loop:
     ):
         self.model = model
         self.optimizer = model.optimizer
-        self.windows = windows
+        self.sequences = sequences
         self.settings = settings
         self.evaluate = evaluate
         self.callbacks = keras.callbacks.CallbackList(callbacks, model=model)
         self.checkpoints = checkpoints
         self.progress = Progress()
         self._last_tick: float | None = None
-        self.total_steps = total_steps(windows, settings)
-        self.evaluate_every = evaluate_every(windows, settings)
+        self.total_steps = total_steps(sequences, settings)
+        self.evaluate_every = evaluate_every(sequences, settings)
         self._strategy = tf.distribute.get_strategy()
-        self._train_step = tf.function(self._distributed_step)
+        self._carried = self._carried_state()
+        if self._carried:
+            self.checkpoints.add(self._carried.values())
+        # Where a batch is as long as its longest row, one trace serves all.
+        every_shape = None in sequences.shape
+        self._train_step = tf.function(
+            self._distributed_step, reduce_retracing=every_shape
+        )
 
     def run(self, resume: bool = False) -> str:
         """Trains to the first bound.
@@ -130,7 +138,7 @@ class Loop:
         progress = self.progress
         batches = iter(
             self._strategy.experimental_distribute_dataset(
-                self.windows.dataset(progress.step, self.settings.epochs)
+                self.sequences.dataset(progress.step, self.settings.epochs)
             )
         )
         begins = True
@@ -189,7 +197,7 @@ class Loop:
     def _log(self) -> None:
         progress = self.progress
         logs = {
-            "epoch": self.windows.epoch(progress.step),
+            "epoch": self.sequences.epoch(progress.step),
             "loss": progress.nats / max(progress.tokens, 1.0),
             "learning_rate": progress.learning_rate,
             "tokens_per_second": progress.timed_tokens
@@ -261,26 +269,51 @@ class Loop:
         self.progress.seconds += elapsed
         return elapsed
 
-    def _distributed_step(
-        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        sums = self._strategy.run(
-            self._replica_step, args=(inputs, targets, weights)
-        )
+    def _carried_state(self) -> dict[str, tf.Variable]:
+        """The state between batches; empty where no row goes on."""
+        if not self.sequences.carries:
+            return {}
+        replicas = self._strategy.num_replicas_in_sync
+        if replicas > 1:
+            raise ValueError(
+                "`sequences` must not be contiguous where more than one "
+                "device trains: the rows of a batch would change places. "
+                f"Received: {replicas} devices"
+            )
+        state = self.model.get_initial_state(self.sequences.batch_size)
+        return {
+            name: tf.Variable(tensor, trainable=False, name=name)
+            for name, tensor in state.items()
+        }
+
+    def _distributed_step(self, *batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        sums = self._strategy.run(self._replica_step, args=batch)
         return tuple(
             self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
             for value in sums
         )
 
     def _replica_step(
-        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+        self,
+        inputs: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
+        resets: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One optimizer step; the nats and the count of its targets."""
         context = tf.distribute.get_replica_context()
         count = tf.reduce_sum(weights)
         total = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
+        before = None
+        if resets is not None:
+            before = {
+                name: _without(variable, resets)
+                for name, variable in self._carried.items()
+            }
         with tf.GradientTape() as tape:
-            nats = self.model.training_nats(inputs, targets, weights)
+            nats, after = self.model.training_nats(
+                inputs, targets, weights, before
+            )
             loss = nats / tf.maximum(total, 1.0)
         variables = self.model.trainable_variables
         gradients = tape.gradient(loss, variables)
@@ -288,22 +321,31 @@ class Loop:
         # the norm that clipping goes by.
         gradients = [tf.convert_to_tensor(g) for g in gradients]
         self.optimizer.apply(gradients, variables)
+        for name, variable in self._carried.items():
+            variable.assign(after[name])
         return nats, count
 
 
-def total_steps(windows: Windows, settings: TrainingConfig) -> int | None:
+def total_steps(sequences: Sequences, settings: TrainingConfig) -> int | None:
     """Steps to the nearer of the bounds by epochs and by steps, if any."""
     bounds = [] if settings.max_steps is None else [settings.max_steps]
     if settings.epochs is not None:
-        bounds.append(windows.steps(settings.epochs))
+        bounds.append(sequences.steps(settings.epochs))
     return min(bounds, default=None)
 
 
-def evaluate_every(windows: Windows, settings: TrainingConfig) -> int:
+def evaluate_every(sequences: Sequences, settings: TrainingConfig) -> int:
     """Steps between evaluations: as set, else an epoch within 50 to 1,000."""
     if settings.evaluate_every is not None:
         return settings.evaluate_every
-    return int(np.clip(windows.steps(1), 50, 1000))
+    return int(np.clip(sequences.steps(1), 50, 1000))
+
+
+def _without(state: tf.Tensor, resets: tf.Tensor) -> tf.Tensor:
+    """A state's tensor [B,...], all zeros in the rows that begin anew."""
+    state = tf.convert_to_tensor(state)
+    rows = tf.reshape(resets, [-1] + [1] * (state.shape.rank - 1))
+    return tf.where(rows, tf.zeros_like(state), state)
 
 
 @contextlib.contextmanager

@@ -37,6 +37,8 @@ def print_header(session: Session | CountingSession) -> None:
         "time": _expected_time(session),
         "run": str(session.run.path),
     }
+    if isinstance(session, Session) and session.run.facts["padding"]:
+        rows = {**rows, "sequences": _sequences(session)}
     for name, value in rows.items():
         print(f"{name:<12} {value}", flush=True)
 
@@ -85,6 +87,14 @@ def finish(
         "--temperature 0.8\n"
         f"  python -m tflm.evaluate {run.path}\n"
         f"  tensorboard --logdir {run.tensorboard}"
+    )
+
+
+def _sequences(session: Session) -> str:
+    settings = session.run.config.sequences
+    return (
+        f"{settings.sequences}, at most {settings.seq_len} tokens, "
+        f"{session.run.facts['padding']:.1%} of positions are padding"
     )
 
 

@@ -12,7 +12,7 @@ from tflm import models
 from tflm.evaluation import Scorer
 from tflm.generation import TextGenerator, in_float32
 from tflm.models import LanguageModel
-from tflm.pipelines import Lanes, TokenStore, Windows
+from tflm.pipelines import Lanes, Sequences, TokenStore, sequences_of
 from tflm.tokenizers import Tokenizer
 from tflm.training import device
 from tflm.training.callbacks import (
@@ -95,7 +95,7 @@ def begin(
     counted = config.model.model == "ngram"
     precision = "float32"
     if not counted:
-        windows = _windows(config, text)
+        sequences = _sequences(config, text)
         precision = device.resolve(config.training.precision)
         model = _model(config, text, precision)
     facts = {
@@ -104,12 +104,14 @@ def begin(
         # Without an END to learn from, none is ever generated.
         "end_is_generated": text.stores["train"].counts.ends > 0,
     }
+    if not counted:
+        facts["padding"] = round(sequences.padding, 4)
     run = RunDirectory.create(
         path, config, text.tokenizer, text.fingerprint(), facts
     )
     if counted:
         return CountingSession(run, text, callbacks)
-    return _session(config, run, text, windows, model, callbacks)
+    return _session(config, run, text, sequences, model, callbacks)
 
 
 def resume(
@@ -153,16 +155,13 @@ def resume(
     if counted:
         return CountingSession(run, text, callbacks)
     model = _model(config, text, run.facts["precision"])
-    windows = _windows(config, text)
-    return _session(config, run, text, windows, model, callbacks)
+    sequences = _sequences(config, text)
+    return _session(config, run, text, sequences, model, callbacks)
 
 
-def _windows(config: configuration.Config, text: PreparedText) -> Windows:
-    return Windows(
-        text.stores["train"],
-        config.sequences.seq_len,
-        config.sequences.batch_size,
-        config.training.seed,
+def _sequences(config: configuration.Config, text: PreparedText) -> Sequences:
+    return sequences_of(
+        text.stores["train"], config.sequences, config.training.seed
     )
 
 
@@ -195,7 +194,7 @@ def _session(
     config: configuration.Config,
     run: RunDirectory,
     text: PreparedText,
-    windows: Windows,
+    sequences: Sequences,
     model: LanguageModel,
     more_callbacks: Sequence[keras.callbacks.Callback],
 ) -> Session:
@@ -218,7 +217,7 @@ def _session(
         callbacks.append(keras.callbacks.EarlyStopping(patience=patience))
     loop = Loop(
         model,
-        windows,
+        sequences,
         config.training,
         _Evaluation(model, copy, text.stores.get("validation")),
         [*callbacks, *more_callbacks],

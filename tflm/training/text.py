@@ -71,6 +71,12 @@ def prepare(
         ValueError, OSError: If the text is not what the settings say.
     """
     text = datasets.load(config.data)
+    unit = config.data.document_unit
+    splits = {
+        split: datasets.divided(pieces, unit)
+        for split, pieces in text.splits.items()
+    }
+    text = dataclasses.replace(text, splits=splits)
     if tokenizer is None:
         training = text.splits["train"].map(lambda piece: piece["text"])
         tokenizer = tokenizers.train(training, config.tokenizer)
