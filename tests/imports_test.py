@@ -26,6 +26,7 @@ STAGES = (
     "sampling",
     "generation",
     "training",
+    "inspection",
     "command_line",
 )
 # What every module may import, and what that itself may import.

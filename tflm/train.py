@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tflm import config as configuration
-from tflm import presets
 from tflm.command_line import flags
 from tflm.command_line import main as command_line
 
@@ -15,16 +14,10 @@ def main(arguments: Sequence[str]) -> int:
     """Trains, scores, samples and exports; returns the exit code."""
     parser = _parser()
     parsed = parser.parse(arguments)
-    given = flags.chosen(parsed, list(configuration.settings()))
+    recipe, chosen = parser.recipe(parsed)
     try:
-        chosen = {
-            **(flags.read_settings(parsed.config) if parsed.config else {}),
-            **given,
-        }
-        named = chosen.pop("preset", None)
-        recipe = presets.settings_of(parsed.preset or named)
         config = configuration.from_flat({**recipe, **chosen})
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError) as error:
         parser.error(str(error))
     if parsed.resume:
         for name in {**recipe, **chosen}:
@@ -52,15 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> flags.Parser:
     parser = flags.Parser("train", "Train a language model on text.")
-    parser.add_argument(
-        "--config", metavar="FILE", help="YAML file of settings; flags win"
-    )
-    parser.add_argument(
-        "--preset",
-        metavar="|".join(presets.PRESETS),
-        help="settings by name; those of --config and flags win "
-        "(python -m tflm.presets shows what each gave)",
-    )
+    parser.add_recipe()
     parser.add_argument(
         "--run_dir",
         metavar="DIR",

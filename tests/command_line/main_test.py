@@ -22,8 +22,8 @@ import contextlib, io, json, sys
 steps = {}
 import tflm
 steps["tflm"] = sorted(sys.modules)
-from tflm import compare, evaluate, export, generate, score, train
-for command in (train, evaluate, generate, export, score, compare):
+from tflm import compare, evaluate, export, generate, inspect, score, train
+for command in (train, inspect, evaluate, generate, export, score, compare):
     with contextlib.redirect_stdout(io.StringIO()) as said:
         try:
             command.main(["--help"])

@@ -13,11 +13,20 @@ from tests.flags.effects import (
     OTHER,
     TEXT,
     VALIDATION,
+    WHOLE,
     Effect,
     name_of,
     names_of,
 )
-from tflm import config, evaluate, generate, presets, train, training
+from tflm import (
+    config,
+    evaluate,
+    generate,
+    inspect,
+    presets,
+    train,
+    training,
+)
 from tflm.training import report, scores
 from tflm.training.text import prepare
 
@@ -172,3 +181,64 @@ def test_evaluate_looks_for_its_data_in_data_dir(said, monkeypatch):
 def test_every_flag_of_evaluate_has_its_row():
     rows = {effect.name for effect in EVALUATE} | {"cache_dir", "data_dir"}
     assert rows | EVERYWHERE == names_of(evaluate._parser())
+
+
+INSPECT = [
+    Effect(
+        "--most 3", 3, lambda found: len(found["frequent_tokens"]), "--json"
+    ),
+    Effect(
+        "--bpe_example",
+        8,
+        lambda found: len(found["byte_pair_merges"]),
+        "--json",
+    ),
+    Effect(
+        "--tokenizer bytes",
+        "bytes",
+        lambda found: found["tokenizer"],
+        f"--json --train_file words.txt --seq_len 16 {WHOLE}",
+    ),
+    Effect(
+        "--preset char-gpt",
+        64,
+        lambda found: len(found["sequences"]["batch"]["targets"][0]),
+        "--json --train_file words.txt",
+    ),
+    Effect(
+        "--config bytes.yaml",
+        "bytes",
+        lambda found: found["tokenizer"],
+        "--json --train_file words.txt",
+    ),
+]
+
+
+@pytest.mark.parametrize("effect", INSPECT, ids=name_of)
+def test_flag_of_inspect_changes_what_it_names(effect, run, folder, capsys):
+    (folder / "bytes.yaml").write_text("tokenizer: bytes\n")
+
+    def found(arguments):
+        capsys.readouterr()
+        text = [] if "--train_file" in arguments else [str(run)]
+        inspect.main([*text, "--cache_dir", "cache", *arguments.split()])
+        return json.loads(capsys.readouterr().out)
+
+    effect.check(found)
+
+
+def test_inspect_draws_and_prints_for_readers(said, folder):
+    page = said(inspect, [], "--picture lengths.png")
+    assert (folder / "lengths.png").is_file()
+    assert page.splitlines()[0].startswith("words.txt, characters, a vocab")
+
+
+def test_every_flag_of_inspect_has_its_row():
+    rows = {effect.name for effect in INSPECT} | {"json", "picture"}
+    groups = ("data", "tokenizer", "sequences")
+    settings = {
+        entry.name
+        for group in groups
+        for entry in dataclasses.fields(getattr(config.Config(), group))
+    }
+    assert rows | settings | EVERYWHERE == names_of(inspect._parser())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tflm import config as configuration
+from tflm import presets
 
 USAGE_ERROR = 2
 
@@ -95,6 +96,34 @@ class Parser(argparse.ArgumentParser):
             if entry.metadata["choices"]:
                 options["metavar"] = "|".join(entry.metadata["choices"])
             section.add_argument(f"--{entry.name}", **options)
+
+    def add_recipe(self) -> None:
+        """Adds the flags that name many settings at once."""
+        self.add_argument(
+            "--config", metavar="FILE", help="YAML file of settings; flags win"
+        )
+        self.add_argument(
+            "--preset",
+            metavar="|".join(presets.PRESETS),
+            help="settings by name; those of --config and flags win "
+            "(python -m tflm.presets shows what each gave)",
+        )
+
+    def recipe(
+        self, parsed: argparse.Namespace
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The settings of the preset, and those of the file and the flags.
+
+        What cannot be read or is not known ends the process with exit code 2.
+        """
+        given = chosen(parsed, list(configuration.settings()))
+        try:
+            read = read_settings(parsed.config) if parsed.config else {}
+            named = read.pop("preset", None)
+            recipe = presets.settings_of(parsed.preset or named)
+        except (ValueError, TypeError, OSError) as error:
+            self.error(str(error))
+        return recipe, {**read, **given}
 
     def settings_of(self, kind: Any, parsed: argparse.Namespace) -> Any:
         """The dataclass of settings that the parsed flags make.

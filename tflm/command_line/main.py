@@ -14,6 +14,7 @@ FAILURE = 1
 INTERRUPTED = 130
 
 COMMANDS = {
+    "inspect": "show what a text holds and how it is cut into tokens",
     "train": "train a model on text",
     "evaluate": "score a model on held-out text or on a file",
     "compare": "rank runs by their score on the same text",
