@@ -16,6 +16,8 @@ from typing import Any
 MODELS = ("gru", "lstm", "simple_rnn", "gpt", "ngram")
 SMOOTHINGS = ("mle", "laplace", "interpolation", "backoff", "kneser_ney")
 TOKENIZERS = ("characters", "bytes", "words", "unigram", "bpe", "word_piece")
+SPLITTERS = ("white_space", "unicode")
+NORMALIZATIONS = ("none", "nfc", "nfkc")
 SEQUENCES = ("windows", "random", "contiguous", "documents")
 PADDINGS = ("buckets", "longest", "fixed")
 DOCUMENT_UNITS = ("document", "paragraph", "line", "sentence")
@@ -138,11 +140,28 @@ class TokenizerConfig(Checked):
     sample_characters: int = setting(
         10_000_000, "characters of the text that subwords are learnt from"
     )
+    splitter: str = setting(
+        "white_space", "what ends a word; unicode: punctuation too", SPLITTERS
+    )
+    normalization: str = setting(
+        "none", "Unicode normal form that text is given first", NORMALIZATIONS
+    )
 
     def _check_ranges(self) -> None:
         require_at_least(5, self, "vocabulary_size")
         require_at_least(1, self, "min_count")
         require_at_least(1, self, "sample_characters")
+        if self.tokenizer == "bytes" and self.normalization != "none":
+            raise ValueError(
+                "`normalization` must be none for bytes, which stand for "
+                "every text as it is. Received: "
+                f"normalization={self.normalization!r}"
+            )
+        if self.tokenizer != "words" and self.splitter != "white_space":
+            raise ValueError(
+                "`splitter` goes with --tokenizer words. Received: "
+                f"splitter={self.splitter!r}, tokenizer={self.tokenizer!r}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

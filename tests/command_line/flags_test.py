@@ -162,11 +162,12 @@ def getattr_of(whole, name):
 
 @pytest.mark.parametrize(
     "name",
-    # A span goes with one kind of sequence alone.
+    # These go with one kind of sequence, and of tokenizer, alone.
     [
         name
         for name, (entry, _) in SETTINGS.items()
-        if len(entry.metadata["choices"]) != 1 and name != "span"
+        if len(entry.metadata["choices"]) != 1
+        and name not in ("span", "splitter")
     ],
 )
 def test_every_setting_has_a_flag_that_counts(name):

@@ -132,6 +132,20 @@ TRAIN = [
         "--tokenizer bpe --vocabulary_size 280",
     ),
     Effect(
+        "--splitter unicode",
+        True,
+        lambda made: " ." in made.text.tokenizer.vocabulary,
+        f"--tokenizer words --min_count 1 {WHOLE}",
+    ),
+    Effect(
+        "--normalization nfkc",
+        b"fi",
+        lambda made: made.text.tokenizer.detokenize(
+            made.text.tokenizer.tokenize("\ufb01")
+        ).numpy(),
+        f"--train_file ligatures.txt {WHOLE}",
+    ),
+    Effect(
         "--document_unit sentence",
         ["One.", "Two!"],
         Made.documents,

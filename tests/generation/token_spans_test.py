@@ -68,6 +68,16 @@ def test_word_pieces_stand_one_behind_another_in_their_word(text):
             assert text[begin:end] == WORD_PIECES.piece(id_)
 
 
+def test_words_and_their_punctuation_stand_one_behind_another():
+    text = "(He said: don't pay 3.50!)\n日é\N{GRINNING FACE}".encode()
+    tokenizer = Words.train([text], min_count=1, splitter="unicode")
+    pieces = [text[begin:end] for begin, end in token_spans(tokenizer, text)]
+    assert [piece.decode() for piece in pieces] == [
+        *["(", "He", "said", ":", "don't", "pay", "3.50", "!", ")", "\n"],
+        *["日é", "\N{GRINNING FACE}"],
+    ]
+
+
 def test_sentence_pieces_stand_one_behind_another():
     text = "日é\n a rose is a rose\0".encode()
     tokenizer = SentencePiece.train(["a rose is a rose"])

@@ -163,3 +163,76 @@ def test_a_wrong_vocabulary_is_refused(vocabulary, message):
 def test_a_text_without_a_frequent_word_is_refused():
     with pytest.raises(ValueError, match="Received: 2 different words"):
         Words.train(["a b"])
+
+
+# The unicode splitter.
+
+PUNCTUATED = 'He said: "I don\'t pay $3,000.50 (or 2.5%)!"\nWell... ok.\n'
+
+
+@pytest.fixture(scope="module")
+def cut():
+    return Words.train([PUNCTUATED], min_count=1, splitter="unicode")
+
+
+def test_words_numbers_and_single_characters_are_told_apart(cut):
+    words, _ = cut.split(tf.constant([PUNCTUATED]))
+    tokens = [w.decode() for line in words.to_list() for w in line]
+    assert tokens == [
+        *["He", "said", " :", '"', " I", "don't", "pay", "$", " 3,000.50"],
+        *["(", " or", "2.5", " %", " )", " !", ' "'],
+        *["Well", " .", " .", " .", "ok", " ."],
+    ]
+    back = cut.detokenize(cut.tokenize(tf.constant([PUNCTUATED])))
+    assert back.numpy()[0].decode() == PUNCTUATED
+
+
+@settings(max_examples=100, deadline=None)
+@given(lines=st.lists(st.lists(words, max_size=4), min_size=1, max_size=3))
+def test_round_trip_is_exact_where_words_are_cut(lines):
+    text = "\n".join(" ".join(line) for line in lines)
+    tokenizer = Words.train([text + "\na"], min_count=1, splitter="unicode")
+    if "<unk>" in text:
+        return
+    ids = tokenizer.tokenize(tf.constant([text, ""]))
+    assert tokenizer.unk_id not in ids.flat_values
+    assert tokenizer.detokenize(ids).numpy().tolist() == [text.encode(), b""]
+    in_pipeline = tf.data.Dataset.from_tensors(text).map(tokenizer.tokenize)
+    [row] = in_pipeline.as_numpy_iterator()
+    assert row.tolist() == ids.to_list()[0]
+
+
+def test_marks_stay_with_their_letters_and_symbols_stand_alone():
+    tokenizer = Words(["\n"], splitter="unicode")
+    words, _ = tokenizer.split(
+        tf.constant(["e\u0301te\u0301's שָׁלוֹם 👩‍👧 a\u00a0b l’été _x_1"])
+    )
+    assert [w.decode() for w in words.to_list()[0]] == [
+        *["e\u0301te\u0301's", "שָׁלוֹם", "👩", " \u200d", " 👧"],
+        *["a", " \u00a0", " b", "l’été", "_x_1"],
+    ]
+
+
+def test_unknown_bytes_are_those_of_the_text_where_words_are_cut(cut):
+    text = "He, rued: pay?"
+    expected = len("," + "rued" + "?")
+    assert " ," not in cut.vocabulary
+    assert cut.unknown_bytes(text).numpy() == expected
+    assert cut.unknown_bytes(tf.constant([text, ""])).numpy()[0] == expected
+
+
+def test_continuation_of_a_cut_word_has_no_space(cut):
+    stop = cut.tokenize("ok.")
+    joined = cut.continuation(stop[tf.newaxis], ["Well"])
+    assert joined.numpy()[0] == b" ok."
+    assert cut.continuation(stop[1:][tf.newaxis], ["ok"]).numpy()[0] == b"."
+
+
+def test_saved_splitter_is_the_same(cut, tmp_path):
+    cut.save(tmp_path)
+    loaded = tokenizers.load(tmp_path)
+    assert loaded.splitter == "unicode"
+    ids = cut.tokenize(tf.constant([PUNCTUATED])).to_list()
+    assert loaded.tokenize(tf.constant([PUNCTUATED])).to_list() == ids
+    with pytest.raises(ValueError, match="unknown splitter 'moses'"):
+        Words(["\n"], splitter="moses")

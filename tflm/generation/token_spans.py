@@ -48,6 +48,8 @@ def token_spans(tokenizer: Tokenizer, text: bytes) -> list[tuple[int, int]]:
         return _piece_spans(tokenizer, text)
     if isinstance(tokenizer, WordPiece):
         return _word_piece_spans(tokenizer, text)
+    if isinstance(tokenizer, Words) and tokenizer.splitter == "unicode":
+        return _unicode_word_spans(tokenizer, text)
     if isinstance(tokenizer, Words):
         return [match.span() for match in _WORD.finditer(text)]
     if isinstance(tokenizer, Characters):
@@ -71,6 +73,19 @@ def _piece_spans(
             f"{len(text)} bytes, {bounds[-1]} in tokens"
         )
     return list(itertools.pairwise(bounds))
+
+
+def _unicode_word_spans(tokenizer: Words, text: bytes) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        begin, end = match.span()
+        words, _ = tokenizer.split(tf.constant([match[0]]))
+        # What follows the first begins with a joiner that is not in the text.
+        sizes = tf.strings.length(words.flat_values).numpy()
+        sizes[1:] -= 1
+        bounds = [begin, *(begin + np.cumsum(sizes[:-1])).tolist(), end]
+        spans.extend(itertools.pairwise(min(b, end) for b in bounds))
+    return spans
 
 
 def _word_piece_spans(

@@ -61,6 +61,7 @@ def train(
     options: dict[str, Any] = {
         "vocabulary_size": settings.vocabulary_size,
         "lowercase": settings.lowercase,
+        "normalization": settings.normalization,
     }
     sample: dict[str, Any] = {"sample_characters": settings.sample_characters}
     if settings.tokenizer in MODEL_TYPES:
@@ -73,7 +74,7 @@ def train(
     options["unknown_word"] = settings.unknown_word
     if settings.tokenizer == WordPiece.kind:
         return WordPiece.train(texts, **options, **sample)
-    return Words.train(texts, **options)
+    return Words.train(texts, splitter=settings.splitter, **options)
 
 
 def load(directory: str | os.PathLike[str]) -> Tokenizer:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tflm.tokenizers.tokenizer import Tokenizer, as_bytes
+from tflm.tokenizers.normalizer import Normalizer
+from tflm.tokenizers.tokenizer import Tokenizer
 
 _SPECIAL = 4
+_CODE_POINTS = 0x110000
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -25,6 +27,7 @@ class Characters(Tokenizer):
     Args:
         vocabulary: Sequence of distinct single characters; the first has id 4.
         lowercase: Whether text is turned to lower case first. Default False.
+        normalization: str. See `Normalizer`. Default "none".
 
     Raises:
         ValueError: If an entry is not one character or stands there twice.
@@ -39,9 +42,16 @@ class Characters(Tokenizer):
 
     kind = "characters"
 
-    def __init__(self, vocabulary: Iterable[str], lowercase: bool = False):
+    def __init__(
+        self,
+        vocabulary: Iterable[str],
+        lowercase: bool = False,
+        normalization: str = "none",
+    ):
         self.vocabulary = tuple(vocabulary)
         self.lowercase = lowercase
+        self.normalizer = Normalizer(lowercase, normalization)
+        self.op_libraries = self.normalizer.op_libraries
         for entry in self.vocabulary:
             if len(entry) != 1:
                 raise ValueError(
@@ -66,6 +76,7 @@ class Characters(Tokenizer):
         vocabulary_size: int | None = None,
         min_count: int = 1,
         lowercase: bool = False,
+        normalization: str = "none",
     ) -> "Characters":
         """Collects the characters of texts, the most frequent first.
 
@@ -75,6 +86,7 @@ class Characters(Tokenizer):
                 special ones included. The rarest characters are left out.
             min_count: int. Characters that occur fewer times are left out.
             lowercase: bool. As in the constructor.
+            normalization: str. As in the constructor.
 
         Returns:
             A `Characters`. Equal counts are ordered by code point.
@@ -87,11 +99,7 @@ class Characters(Tokenizer):
                 f"`vocabulary_size` must be at least {_SPECIAL + 1}. "
                 f"Received: vocabulary_size={vocabulary_size}"
             )
-        counts: Counter[str] = Counter()
-        for text in texts:
-            # The same op as in `tokenize`: Python's own lower() differs.
-            lowered = tf.strings.lower(text, "utf-8") if lowercase else text
-            counts.update(as_bytes(lowered).decode("utf-8", "replace"))
+        counts = _counted(texts, Normalizer(lowercase, normalization))
         kept = [c for c in counts if counts[c] >= min_count]
         kept.sort(key=lambda character: (-counts[character], character))
         if vocabulary_size is not None:
@@ -102,7 +110,7 @@ class Characters(Tokenizer):
                 f"`min_count` times. Received: {len(counts)} different "
                 f"characters, min_count={min_count}"
             )
-        return cls(kept, lowercase)
+        return cls(kept, lowercase, normalization)
 
     @property
     def vocabulary_size(self) -> int:
@@ -131,13 +139,12 @@ class Characters(Tokenizer):
         """The vocabulary and whether text is turned to lower case."""
         return {
             "lowercase": self.lowercase,
+            **self.normalizer.get_config(),
             "vocabulary": list(self.vocabulary),
         }
 
     def _decode(self, strings: tf.Tensor) -> tf.RaggedTensor | tf.Tensor:
-        if self.lowercase:
-            strings = tf.strings.lower(strings, encoding="utf-8")
-        return tf.strings.unicode_decode(strings, "UTF-8")
+        return tf.strings.unicode_decode(self.normalizer(strings), "UTF-8")
 
     def _look_up(self, code_points: tf.Tensor) -> tf.Tensor:
         table = tf.constant(self._id_of_code_point)
@@ -151,6 +158,18 @@ class Characters(Tokenizer):
             for first in (0x80, 0x800, 0x10000)
         )
         return tf.where(unknown, lengths, 0)
+
+
+def _counted(
+    texts: Iterable[str | bytes | tf.Tensor], normalizer: Normalizer
+) -> Counter[str]:
+    counts = np.zeros(_CODE_POINTS, np.int64)
+    for text in texts:
+        # The same ops as in `tokenize`: Python's own lower() differs.
+        code_points = tf.strings.unicode_decode(normalizer(text), "UTF-8")
+        found = np.bincount(code_points.numpy())
+        counts[: len(found)] += found
+    return Counter({chr(c): int(counts[c]) for c in np.flatnonzero(counts)})
 
 
 def _id_of_code_point(vocabulary: tuple[str, ...]) -> np.ndarray:

@@ -16,6 +16,7 @@ import sentencepiece
 import tensorflow as tf
 
 from tflm.tokenizers.line_sample import sample_lines
+from tflm.tokenizers.normalizer import Normalizer
 from tflm.tokenizers.tokenizer import Tokenizer
 
 MODEL_TYPES = ("unigram", "bpe")
@@ -43,6 +44,7 @@ class SentencePiece(Tokenizer):
         model: A serialised SentencePiece model, with byte fallback, identity
             normalisation and the four special ids of `Tokenizer`.
         lowercase: Whether text is turned to lower case first. Default False.
+        normalization: str. See `Normalizer`. Default "none".
 
     Raises:
         ValueError: If the model is of another form.
@@ -64,9 +66,15 @@ class SentencePiece(Tokenizer):
     kind = "sentence_piece"
     op_libraries = ("tensorflow_text",)
 
-    def __init__(self, model: bytes, lowercase: bool = False):
+    def __init__(
+        self,
+        model: bytes,
+        lowercase: bool = False,
+        normalization: str = "none",
+    ):
         self.model = model
         self.lowercase = lowercase
+        self.normalizer = Normalizer(lowercase, normalization)
         self._surfaces = _surfaces(model)  # [V]
         self._tokens = tf.function(
             self._tokenize,
@@ -89,6 +97,7 @@ class SentencePiece(Tokenizer):
         vocabulary_size: int | None = None,
         sample_characters: int = DEFAULT_SAMPLE,
         lowercase: bool = False,
+        normalization: str = "none",
     ) -> "SentencePiece":
         """Trains a model with the `sentencepiece` library.
 
@@ -101,6 +110,7 @@ class SentencePiece(Tokenizer):
             sample_characters: int. Characters of the texts to learn from, see
                 `sample_lines`. Default 10 million.
             lowercase: bool. As in the constructor.
+            normalization: str. As in the constructor.
 
         Returns:
             A `SentencePiece`.
@@ -110,8 +120,11 @@ class SentencePiece(Tokenizer):
                 need a larger one, or are empty.
         """
         lines = sample_lines(texts, sample_characters)
-        if lowercase:
-            lines = _lower(lines)
+        # The same ops as in `tokenize`: Python's own lower() differs.
+        normalized = Normalizer(lowercase, normalization)(
+            tf.constant(lines, tf.string)
+        )
+        lines = [line.decode() for line in normalized.numpy()]
         # SentencePiece leaves out lines that have a tab inside.
         parts = [part for line in lines for part in line.split("\t") if part]
         # What stands for a space is not to be learnt as one.
@@ -122,7 +135,7 @@ class SentencePiece(Tokenizer):
                 "empty text"
             )
         model = _trained(parts, model_type, vocabulary_size)
-        return cls(model, lowercase)
+        return cls(model, lowercase, normalization)
 
     @property
     def vocabulary_size(self) -> int:
@@ -157,13 +170,15 @@ class SentencePiece(Tokenizer):
         """The model, in base64, and whether text is turned to lower case."""
         return {
             "lowercase": self.lowercase,
+            **self.normalizer.get_config(),
             "model": base64.b64encode(self.model).decode(),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "SentencePiece":
         """The tokenizer that `get_config` described."""
-        return cls(base64.b64decode(config["model"]), config["lowercase"])
+        model = base64.b64decode(config["model"])
+        return cls(**{**config, "model": model})
 
     def _tokenize(self, strings: tf.Tensor) -> tf.RaggedTensor:
         # It takes a second to import.
@@ -172,8 +187,7 @@ class SentencePiece(Tokenizer):
         # Made as a part of the graph: TensorFlow drops what was made outside
         # of graphs when a global seed is set.
         processor = tensorflow_text.SentencepieceTokenizer(self.model)
-        if self.lowercase:
-            strings = tf.strings.lower(strings, encoding="utf-8")
+        strings = self.normalizer(strings)
         # Line by line, which is twice as fast and gives the same: no piece
         # has a newline inside.
         lines = tf.strings.split(strings, "\n")  # [B,(L)]
@@ -291,9 +305,3 @@ def _surfaces(model: bytes) -> np.ndarray:
 def _byte_id(surfaces: np.ndarray, byte: int) -> int:
     """The id of a byte's own piece: the first one with that text."""
     return surfaces.tolist().index(bytes([byte]))
-
-
-def _lower(lines: list[str]) -> list[str]:
-    # The same op as in `tokenize`: Python's own lower() differs.
-    lowered = tf.strings.lower(tf.constant(lines), encoding="utf-8")
-    return [line.decode() for line in lowered.numpy()]

@@ -10,14 +10,11 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from tflm.tokenizers.line_sample import sample_lines
-from tflm.tokenizers.tokenizer import as_bytes
-from tflm.tokenizers.words import Words
+from tflm.tokenizers.normalizer import Normalizer
+from tflm.tokenizers.words import JOINER, Words
 
 DEFAULT_SIZE = 8_000
 DEFAULT_SAMPLE = 10_000_000
-# A piece that goes on with a word begins with it, as no word of a text can.
-JOINER = " "
-
 _SPECIAL = 4
 _NEWLINE = "\n"
 _UNKNOWN = "unknown "
@@ -44,6 +41,7 @@ class WordPiece(Words):
         unknown_word: The word that stands for unknown ones, in both
             directions. Default "<unk>".
         spaced: As for `Words`. Default False.
+        normalization: str. See `Normalizer`. Default "none".
 
     Raises:
         ValueError: If a piece stands there twice or has white space in it.
@@ -61,7 +59,6 @@ class WordPiece(Words):
     """
 
     kind = "word_piece"
-    op_libraries = ("tensorflow_text",)
 
     def __init__(
         self,
@@ -69,23 +66,23 @@ class WordPiece(Words):
         lowercase: bool = False,
         unknown_word: str = "<unk>",
         spaced: bool = False,
+        normalization: str = "none",
     ):
         # It takes a second to import.
         import tensorflow_text
 
-        super().__init__(vocabulary, lowercase, unknown_word, spaced)
-        pieces = self.vocabulary
-        whole = [piece.removeprefix(JOINER) for piece in pieces]
-        goes_on = [piece.startswith(JOINER) for piece in pieces]
-        self._begins = tf.constant(
-            [True] * _SPECIAL + [not there for there in goes_on]
-        )  # [V]
-        surfaces = ["", unknown_word, "", "", *whole]
-        self._surfaces = tf.constant([text.encode() for text in surfaces])
+        super().__init__(
+            vocabulary,
+            lowercase,
+            unknown_word,
+            spaced,
+            normalization=normalization,
+        )
+        self.op_libraries = ("tensorflow_text",)
         # Names that no word of a text can have, since they end in a space.
         names = ["pad ", _UNKNOWN, "start ", "end "]
         self._cutter = tensorflow_text.FastWordpieceTokenizer(
-            [*names, *pieces],
+            [*names, *self.vocabulary],
             suffix_indicator=JOINER,
             max_bytes_per_word=_LONGEST_WORD,
             token_out_type=tf.int32,
@@ -94,7 +91,8 @@ class WordPiece(Words):
         )
 
     @classmethod
-    def train(
+    # It takes a sample, and no splitter.
+    def train(  # type: ignore[override]
         cls,
         texts: Iterable[str | bytes | tf.Tensor],
         vocabulary_size: int | None = None,
@@ -102,6 +100,7 @@ class WordPiece(Words):
         lowercase: bool = False,
         unknown_word: str = "<unk>",
         sample_characters: int = DEFAULT_SAMPLE,
+        normalization: str = "none",
     ) -> "WordPiece":
         """Learns the pieces from counted words, with TF-Text's own learner.
 
@@ -116,6 +115,7 @@ class WordPiece(Words):
             sample_characters: int. Characters of the texts to learn from, see
                 `sample_lines`; of their distinct words the 20,000 most
                 frequent ones are taken. Default 10 million.
+            normalization: str. As in the constructor.
 
         Returns:
             A `WordPiece`, the newline first.
@@ -126,7 +126,7 @@ class WordPiece(Words):
         """
         lines = sample_lines(texts, sample_characters)
         spaced = 2 * sum(line.endswith(" ") for line in lines) > len(lines)
-        counts = _counted(lines, lowercase)
+        counts = _counted(lines, Normalizer(lowercase, normalization))
         counts.pop(unknown_word, None)
         if not counts:
             raise ValueError(
@@ -135,7 +135,9 @@ class WordPiece(Words):
             )
         most = (vocabulary_size or DEFAULT_SIZE) - _SPECIAL - 1
         learnt = _learnt(counts, most, min_count)
-        return cls([_NEWLINE, *learnt], lowercase, unknown_word, spaced)
+        return cls(
+            [_NEWLINE, *learnt], lowercase, unknown_word, spaced, normalization
+        )
 
     def piece(self, id_: int) -> bytes:
         """The text of an id within its word, without a space before it."""
@@ -152,9 +154,6 @@ class WordPiece(Words):
     def _are_unknown(self, words: tf.Tensor) -> tf.Tensor:
         return self._pieces(words)[:, :1].flat_values == self.unk_id
 
-    def _begin_words(self, ids: tf.Tensor) -> tf.Tensor:
-        return tf.gather(self._begins, ids)
-
     def _pieces(self, words: tf.Tensor) -> tf.RaggedTensor:
         """The pieces of words [N], [N,(P)]; there is always one."""
         # It might have pieces, but stands for all that have none.
@@ -162,14 +161,11 @@ class WordPiece(Words):
         return self._cutter.tokenize(words)
 
 
-def _counted(lines: list[str], lowercase: bool) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for line in lines:
-        # The same op as in `tokenize`: Python's own lower() differs.
-        lowered = tf.strings.lower(line, "utf-8") if lowercase else line
-        words = as_bytes(lowered).split()
-        counts.update(word.decode() for word in words)
-    return counts
+def _counted(lines: list[str], normalizer: Normalizer) -> Counter[str]:
+    # The same ops as in `tokenize`: Python's own lower() differs.
+    normalized = normalizer(tf.constant(lines, tf.string)).numpy()
+    words = (word for line in normalized for word in line.split())
+    return Counter(word.decode() for word in words)
 
 
 def _learnt(counts: Counter[str], most: int, min_count: int) -> list[str]:

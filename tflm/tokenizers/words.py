@@ -10,10 +10,20 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tflm import config
+from tflm.tokenizers.normalizer import Normalizer
 from tflm.tokenizers.tokenizer import Tokenizer, as_bytes
+
+# A token that stands right behind another begins with it, as no word can.
+JOINER = " "
 
 _SPECIAL = 4
 _NEWLINE = "\n"
+# Numbers, words with their apostrophes, and any other character alone.
+_TOKEN = (
+    r"(\p{N}+(?:[.,]\p{N}+)+"
+    r"|[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*|.)"
+)
 _HASHES = 2**62
 _ENDS_IN_WHITE_SPACE = r"(?s).*[ \t\n\v\f\r]"
 
@@ -26,6 +36,12 @@ class Words(Tokenizer):
     one space between words and none beside newlines, or, `spaced`, as in
     WikiText, one space before every word and every newline.
 
+    The "unicode" splitter cuts what stands between white space further: into
+    words of letters, marks and digits of any script, with apostrophes inside,
+    into numbers with points and commas inside, and into single characters.
+    What was cut off is told from what had a space before it (the vocabulary
+    has `,` as `" ,"`), so that the round trip is as exact.
+
     Args:
         vocabulary: Sequence of distinct words; the first has id 4. The
             newline is one of them.
@@ -34,6 +50,8 @@ class Words(Tokenizer):
             vocabulary, in both directions. Default "<unk>".
         spaced: Whether newlines and first words have a space before them.
             Default False.
+        splitter: str. "white_space" or "unicode". Default "white_space".
+        normalization: str. See `Normalizer`. Default "none".
 
     Raises:
         ValueError: If a word stands there twice or has white space in it.
@@ -55,16 +73,24 @@ class Words(Tokenizer):
         lowercase: bool = False,
         unknown_word: str = "<unk>",
         spaced: bool = False,
+        splitter: str = "white_space",
+        normalization: str = "none",
     ):
         self.vocabulary = tuple(vocabulary)
         self.lowercase = lowercase
         self.unknown_word = unknown_word
         self.spaced = spaced
+        self.splitter = splitter
+        self.normalizer = Normalizer(lowercase, normalization)
+        self.op_libraries = self.normalizer.op_libraries
         self._check()
         self.newline_id = _SPECIAL + self.vocabulary.index(_NEWLINE)
         words = ["", unknown_word, "", "", *self.vocabulary]
-        self._surfaces = tf.constant([word.encode() for word in words])  # [V]
-        self._table = _Table(self._surfaces)
+        self._table = _Table(tf.constant([word.encode() for word in words]))
+        # Whether a token begins a word, and its text without the joiner.
+        self._begins = tf.constant([word[:1] != JOINER for word in words])
+        surfaces = [word.removeprefix(JOINER) for word in words]
+        self._surfaces = tf.constant([text.encode() for text in surfaces])
 
     @classmethod
     def train(
@@ -74,6 +100,8 @@ class Words(Tokenizer):
         min_count: int = 2,
         lowercase: bool = False,
         unknown_word: str = "<unk>",
+        splitter: str = "white_space",
+        normalization: str = "none",
     ) -> "Words":
         """Collects the words of texts, the most frequent first.
 
@@ -85,6 +113,8 @@ class Words(Tokenizer):
                 that the model learns what an unknown word is like. Default 2.
             lowercase: bool. As in the constructor.
             unknown_word: str. As in the constructor.
+            splitter: str. As in the constructor.
+            normalization: str. As in the constructor.
 
         Returns:
             A `Words`. Equal counts are ordered alphabetically. It is `spaced`
@@ -95,10 +125,15 @@ class Words(Tokenizer):
         """
         counts: Counter[bytes] = Counter()
         newlines = spaced = 0
+        normalizer = Normalizer(lowercase, normalization)
         for text in texts:
-            lowered = tf.strings.lower(text, "utf-8") if lowercase else text
-            string = as_bytes(lowered)
-            counts.update(string.split())
+            # The same ops as in `tokenize`: Python's own lower() differs.
+            string = as_bytes(normalizer(text))
+            if splitter == "unicode":
+                words, _ = _split(tf.constant([string]), splitter)
+                counts.update(words.flat_values.numpy().tolist())
+            else:
+                counts.update(string.split())
             newlines += string.count(b"\n")
             spaced += string.count(b" \n")
         counts.pop(unknown_word.encode(), None)
@@ -122,7 +157,14 @@ class Words(Tokenizer):
             for word, raw in zip(decoded, kept, strict=True)
             if word.encode() == raw
         ]
-        return cls(whole, lowercase, unknown_word, 2 * spaced > newlines)
+        return cls(
+            whole,
+            lowercase,
+            unknown_word,
+            2 * spaced > newlines,
+            splitter,
+            normalization,
+        )
 
     @property
     def vocabulary_size(self) -> int:
@@ -134,7 +176,7 @@ class Words(Tokenizer):
         strings = tf.convert_to_tensor(strings, tf.string)
         if strings.shape.rank == 0:
             return self.tokenize(strings[tf.newaxis])[0]
-        words, rows = self._split(strings)
+        words, rows = self.split(strings)
         ids = self._ids_of(words)
         ends = tf.fill([words.nrows(), 1], self.newline_id)
         lines = tf.concat([ids, ends], axis=1)  # [L,(T+1)]
@@ -166,10 +208,11 @@ class Words(Tokenizer):
         strings = tf.convert_to_tensor(strings, tf.string)
         if strings.shape.rank == 0:
             return self.unknown_bytes(strings[tf.newaxis])[0]
-        words, rows = self._split(strings)
+        words, rows = self.split(strings)
         flat = words.flat_values
         unknown = self._are_unknown(flat) & (flat != self.unknown_word)
         lengths = tf.cast(tf.strings.length(flat), tf.int64)
+        lengths -= tf.cast(tf.strings.substr(flat, 0, 1) == JOINER, tf.int64)
         lost = words.with_flat_values(tf.where(unknown, lengths, 0))
         of_lines = tf.reduce_sum(lost, axis=1)  # [L]
         lines = tf.RaggedTensor.from_row_splits(of_lines, rows)
@@ -177,14 +220,35 @@ class Words(Tokenizer):
 
     def get_config(self) -> dict[str, Any]:
         """The vocabulary and how text is cut and joined."""
+        default = self.splitter == config.SPLITTERS[0]
+        splitter = {} if default else {"splitter": self.splitter}
         return {
             "lowercase": self.lowercase,
             "unknown_word": self.unknown_word,
             "spaced": self.spaced,
+            **splitter,
+            **self.normalizer.get_config(),
             "vocabulary": list(self.vocabulary),
         }
 
+    def split(self, strings: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """Cuts strings into lines and these into words.
+
+        Args:
+            strings: Strings [B].
+
+        Returns:
+            The words of all lines, [L,(T)], those cut off from what stands
+            before them with `JOINER` before them, and where each row's lines
+            start, int64 [B+1].
+        """
+        return _split(self.normalizer(strings), self.splitter)
+
     def _check(self) -> None:
+        if self.splitter not in config.SPLITTERS:
+            raise ValueError(
+                config.unknown("splitter", self.splitter, config.SPLITTERS)
+            )
         for word in self.vocabulary:
             if word != _NEWLINE and not self._is_entry(word):
                 raise ValueError(
@@ -204,6 +268,8 @@ class Words(Tokenizer):
             )
 
     def _is_entry(self, word: str) -> bool:
+        if self.splitter == "unicode":
+            word = word.removeprefix(JOINER)
         return word.encode().split() == [word.encode()]
 
     def _ids_of(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
@@ -216,14 +282,7 @@ class Words(Tokenizer):
 
     def _begin_words(self, ids: tf.Tensor) -> tf.Tensor:
         """Which of the ids [N] begin a word or a line, bool [N]."""
-        return tf.ones_like(ids, tf.bool)
-
-    def _split(self, strings: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
-        """The words of all lines [L,(T)], and where each row's lines start."""
-        if self.lowercase:
-            strings = tf.strings.lower(strings, encoding="utf-8")
-        lines = tf.strings.split(strings, _NEWLINE)  # [B,(L)]
-        return tf.strings.split(lines.flat_values), lines.row_splits
+        return tf.gather(self._begins, ids)
 
     def _join(self, ids: tf.RaggedTensor, begins: tf.Tensor) -> tf.Tensor:
         """Joins words; `begins` [B]: whether a row's first has a space."""
@@ -241,6 +300,29 @@ class Words(Tokenizer):
         pieces = tf.gather(self._surfaces, flat)
         pieces = tf.where(space, " " + pieces, pieces)
         return tf.strings.reduce_join(ids.with_flat_values(pieces), axis=-1)
+
+
+def _split(
+    strings: tf.Tensor, splitter: str
+) -> tuple[tf.RaggedTensor, tf.Tensor]:
+    """See `Words.split`."""
+    lines = tf.strings.split(strings, _NEWLINE)  # [B,(L)]
+    words = tf.strings.split(lines.flat_values)  # [L,(T)]
+    if splitter == "white_space":
+        return words, lines.row_splits
+    # No word has a newline inside: it marks where a token ends.
+    marked = tf.strings.regex_replace(words.flat_values, _TOKEN, "\\1\n")
+    tokens = tf.strings.split(marked)  # [N,(P)]
+    count = tokens.row_splits[-1]
+    begins = tf.scatter_nd(
+        tokens.row_splits[:-1, tf.newaxis],
+        tf.ones_like(tokens.row_splits[:-1], tf.int32),
+        count[tf.newaxis],
+    )  # [P of all words]
+    flat = tokens.flat_values
+    flat = tf.where(begins > 0, flat, JOINER + flat)
+    rows = tf.gather(tokens.row_splits, words.row_splits)  # [L+1]
+    return tf.RaggedTensor.from_row_splits(flat, rows), lines.row_splits
 
 
 class _Table:

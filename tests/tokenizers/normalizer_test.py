@@ -1,0 +1,63 @@
+import unicodedata
+
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tflm.tokenizers import Characters, SentencePiece, WordPiece, Words
+from tflm.tokenizers.normalizer import Normalizer
+
+TEXT = "ﬁne cafe\u0301 Å ｆｕｌｌ\n" * 6
+
+
+@pytest.mark.parametrize("form", ["nfc", "nfkc"])
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(st.characters(max_codepoint=0x2FFF, codec="utf-8")))
+def test_normal_forms_are_pythons(form, text):
+    normalized = Normalizer(normalization=form)(tf.constant([text]))
+    expected = unicodedata.normalize(form.upper(), text)
+    assert normalized.numpy()[0].decode() == expected
+
+
+def test_nothing_is_done_unless_it_is_asked_for():
+    text = tf.constant([b"\xff E\xcc\x81"])
+    assert Normalizer()(text) is text
+    assert Normalizer().op_libraries == ()
+    assert Normalizer().get_config() == {}
+
+
+def test_what_is_not_utf8_is_replaced():
+    normalized = Normalizer(normalization="nfc")(tf.constant(b"a\xff"))
+    assert normalized.numpy().decode() == "a\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (Characters, {}),
+        (Words, {}),
+        (Words, {"splitter": "unicode"}),
+        (WordPiece, {"vocabulary_size": 60}),
+        (SentencePiece, {}),
+    ],
+)
+def test_training_and_tokenizing_see_the_same_text(kind, options):
+    tokenizer = kind.train(
+        [TEXT], **options, normalization="nfkc", lowercase=True
+    )
+    expected = unicodedata.normalize("NFKC", TEXT).lower()
+    ids = tokenizer.tokenize(tf.constant([TEXT, expected]))
+    rows = ids.to_list()
+    assert rows[0] == rows[1]
+    assert tokenizer.unk_id not in rows[0]
+    assert tokenizer.detokenize(ids).numpy()[0].decode() == expected
+    assert tokenizer.op_libraries == ("tensorflow_text",)
+    again = kind.from_config(tokenizer.get_config())
+    assert again.tokenize(tf.constant([TEXT])).to_list() == rows[:1]
+    assert again.fingerprint() == tokenizer.fingerprint()
+
+
+def test_unknown_form_is_refused():
+    with pytest.raises(ValueError, match="unknown normalization 'nfd'"):
+        Normalizer(normalization="nfd")
