@@ -214,6 +214,12 @@ class ModelConfig(Checked):
         "kneser_ney", "what the n-gram model gives to the unseen", SMOOTHINGS
     )
     add_k: float = setting(1.0, "what laplace adds to every count")
+    embeddings: str | None = setting(
+        None, "file of word vectors to begin with (GloVe, word2vec, .gz)"
+    )
+    freeze_embeddings: bool = setting(
+        False, "leave the word vectors of the file as they are"
+    )
 
     def _check_ranges(self) -> None:
         for name in ("embedding_dim", "num_sampled"):
@@ -229,6 +235,18 @@ class ModelConfig(Checked):
                 f"num_heads={self.num_heads}"
             )
         require(0 <= self.dropout < 1, self, "dropout", "in [0, 1)")
+        if self.freeze_embeddings and not self.embeddings:
+            raise ValueError(
+                "`freeze_embeddings` goes with --embeddings FILE. Received: "
+                "embeddings=None"
+            )
+        if self.embeddings and (
+            self.model == "ngram" or not self.embedding_dim
+        ):
+            raise ValueError(
+                "`embeddings` need a model with an embedding. Received: "
+                f"model={self.model!r}, embedding_dim={self.embedding_dim}"
+            )
         if self.tie_embeddings and not self.embedding_dim:
             raise ValueError(
                 "`tie_embeddings` needs an embedding: `embedding_dim` must "

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     for index, text in enumerate(texts):
         if index:
             print("-" * 40)
-        print(text)
+        print(generation.readable(text) if parsed.detokenize else text)
 
 
 def _parser() -> flags.Parser:
@@ -50,6 +50,11 @@ def _parser() -> flags.Parser:
     )
     parser.add_argument(
         "--num_samples", type=int, default=1, help="texts for each prompt"
+    )
+    parser.add_argument(
+        "--detokenize",
+        action="store_true",
+        help="make the text of a word model readable",
     )
     parser.add_settings(GenerationSettings(), "how it is drawn")
     return parser

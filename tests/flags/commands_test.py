@@ -90,6 +90,12 @@ GENERATE = [
     Effect("--top_k 1", LIKELIEST, list),
     Effect("--top_p 0.0001", LIKELIEST, list),
     Effect("--seed 5", ANOTHER, list),
+    Effect(
+        "--detokenize",
+        ["Rat-cat"],
+        lambda out: [text.split("\n")[0] for text in out],
+        "--max_new_tokens 0 --prompt rat@-@cat",
+    ),
 ]
 
 

@@ -22,6 +22,7 @@ FILES = {
     "other.txt": OTHER,
     "accents.txt": "\u00e9" * 40,
     "rows.csv": "text,title\none,A\ntwo,B\nthree,C\n",
+    "vectors.txt": "cat 1 2 3 4\nmat 5 6 7 8\n",
     "ligatures.txt": "\ufb01 fi " * 20,
     "sentences.txt": "One. Two!",
     "semicolons.csv": "title;text\nA;one\n",

@@ -213,6 +213,23 @@ TRAIN = [
         lambda made: made.probability("a"),
         f"{NGRAM} --smoothing laplace",
     ),
+    Effect(
+        "--embeddings vectors.txt",
+        [[1.0, 2.0, 3.0, 4.0]],
+        lambda made: made.model.embedding.get_weights()[0][
+            made.text.tokenizer.tokenize("cat").numpy()
+        ].tolist(),
+        "--tokenizer words",
+    ),
+    Effect(
+        "--freeze_embeddings",
+        False,
+        lambda made: any(
+            variable is made.model.embedding.embeddings
+            for variable in made.model.trainable_variables
+        ),
+        "--tokenizer words --embeddings vectors.txt",
+    ),
     # Training.
     Effect(
         "--epochs 2",

@@ -3,6 +3,7 @@
 from tflm.generation.export import export
 from tflm.generation.generator import Generator
 from tflm.generation.one_step import OneStep
+from tflm.generation.readable import readable
 from tflm.generation.reader import Reader, in_float32
 from tflm.generation.saved_model import SavedModel, is_saved_model
 from tflm.generation.surprisal_picture import (
@@ -28,6 +29,7 @@ __all__ = [
     "html_picture",
     "in_float32",
     "is_saved_model",
+    "readable",
     "terminal_legend",
     "terminal_picture",
 ]

@@ -39,6 +39,11 @@ def print_header(session: Session | CountingSession) -> None:
     }
     if isinstance(session, Session) and session.run.facts["padding"]:
         rows = {**rows, "sequences": _sequences(session)}
+    if "embeddings" in session.run.facts:
+        counts = session.run.facts["embeddings"]
+        rows["embeddings"] = (
+            f"{counts['found']:,} words found, {counts['missing']:,} missing"
+        )
     for name, value in rows.items():
         print(f"{name:<12} {value}", flush=True)
 

@@ -27,6 +27,7 @@ from tflm.training.loop import Loop, Progress
 from tflm.training.progress import ProgressLine
 from tflm.training.run_directory import RunDirectory
 from tflm.training.text import PreparedText, prepare
+from tflm.training.word_vectors import WordVectors, read_word_vectors
 
 _LANES = 64
 _LANE_STEP = 128
@@ -94,16 +95,21 @@ def begin(
     text = prepare(config, tokenizer)
     counted = config.model.model == "ngram"
     precision = "float32"
+    vectors = None
     if not counted:
         sequences = _sequences(config, text)
         precision = device.resolve(config.training.precision)
-        model = _model(config, text, precision)
+        config, vectors = _with_vectors(config, text)
+        model = _model(config, text, precision, vectors)
     facts = {
         "precision": precision,
         "vocabulary_size": text.tokenizer.vocabulary_size,
         # Without an END to learn from, none is ever generated.
         "end_is_generated": text.stores["train"].counts.ends > 0,
     }
+    if vectors is not None:
+        counts = {"found": vectors.found, "missing": vectors.missing}
+        facts["embeddings"] = counts
     if not counted:
         facts["padding"] = round(sequences.padding, 4)
     run = RunDirectory.create(
@@ -154,7 +160,10 @@ def resume(
         )
     if counted:
         return CountingSession(run, text, callbacks)
-    model = _model(config, text, run.facts["precision"])
+    vectors = None
+    if not any(run.checkpoints.iterdir()):  # none to take the weights from
+        config, vectors = _with_vectors(config, text)
+    model = _model(config, text, run.facts["precision"], vectors)
     sequences = _sequences(config, text)
     return _session(config, run, text, sequences, model, callbacks)
 
@@ -165,8 +174,32 @@ def _sequences(config: configuration.Config, text: PreparedText) -> Sequences:
     )
 
 
+def _with_vectors(
+    config: configuration.Config, text: PreparedText
+) -> tuple[configuration.Config, WordVectors | None]:
+    """The settings' word vectors, if any, and the settings of their width."""
+    if config.model.embeddings is None:
+        return config, None
+    vectors = read_word_vectors(
+        config.model.embeddings, text.tokenizer, config.training.seed
+    )
+    width = vectors.table.shape[1]
+    usual = configuration.from_flat({"model": config.model.model}).model
+    if config.model.embedding_dim not in (width, usual.embedding_dim):
+        raise ValueError(
+            f"`embedding_dim` must be {width}, as in the file of word vectors, "
+            "or left out. Received: "
+            f"embedding_dim={config.model.embedding_dim}"
+        )
+    model = dataclasses.replace(config.model, embedding_dim=width)
+    return dataclasses.replace(config, model=model), vectors
+
+
 def _model(
-    config: configuration.Config, text: PreparedText, precision: str
+    config: configuration.Config,
+    text: PreparedText,
+    precision: str,
+    vectors: WordVectors | None = None,
 ) -> LanguageModel:
     """The model, compiled, its weights decided by the seed."""
     training = config.training
@@ -176,6 +209,10 @@ def _model(
         text.tokenizer.vocabulary_size,
         device.dtype_policy(precision),
     )
+    if vectors is not None:
+        model.embedding.set_weights([vectors.table])
+    if config.model.freeze_embeddings:
+        model.embedding.trainable = False
     optimizer = keras.optimizers.AdamW(
         training.learning_rate,
         weight_decay=training.weight_decay,
