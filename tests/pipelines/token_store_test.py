@@ -1,5 +1,7 @@
 import dataclasses
+import errno
 import hashlib
+import itertools
 import json
 import random
 
@@ -8,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.documents import END, UNKNOWN
-from tflm import pipelines
+from tflm import pipelines, writing
 from tflm.pipelines import TokenStore
 from tflm.pipelines.token_store import hash_text
 from tflm.tokenizers import Characters
@@ -255,3 +257,36 @@ def test_documents_to_be_joined_must_hold_a_token(tmp_path):
     message = "must hold a token to be joined. Received: 3 empty documents"
     with pytest.raises(ValueError, match=message):
         store.joined()
+
+
+def test_text_that_changes_while_it_is_read_leaves_nothing(tmp_path):
+    passes = itertools.count()
+
+    def elements():
+        text = "abc" if next(passes) < 2 else "abd"
+        yield {"text": text.encode(), "starts": True, "ends": True}
+
+    pieces = tf.data.Dataset.from_generator(
+        elements,
+        output_signature={
+            "text": tf.TensorSpec((), tf.string),
+            "starts": tf.TensorSpec((), tf.bool),
+            "ends": tf.TensorSpec((), tf.bool),
+        },
+    )
+    with pytest.raises(ValueError, match="must not change while it is read"):
+        pipelines.prepare(pieces, Characters("abcd"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    def no_space(path, value):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(writing, "write_json", no_space)
+    pieces = tf.data.Dataset.from_tensors(
+        {"text": "abc", "starts": True, "ends": True}
+    )
+    with pytest.raises(OSError, match="No space left on device"):
+        pipelines.prepare(pieces, Characters("abc"), tmp_path)
+    assert list(tmp_path.iterdir()) == []

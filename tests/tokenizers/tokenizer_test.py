@@ -89,3 +89,20 @@ def test_kinds_are_listed_under_their_names():
 def test_tokenizer_alone_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         Tokenizer()
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [
+        tokenizers.Bytes(),
+        tokenizers.Characters("ab"),
+        tokenizers.Words(["\n", "a"]),
+        tokenizers.Words(["\n", "a", " b"], splitter="unicode"),
+        tokenizers.WordPiece(["\n", "a", " b"]),
+    ],
+)
+def test_ids_and_unknown_bytes_come_together(tokenizer):
+    texts = tf.constant(["a b,b abab\n\nxyz <unk>", "", "é"])
+    ids, lost = tokenizer.tokenize_and_count(texts)
+    assert ids.to_list() == tokenizer.tokenize(texts).to_list()
+    assert int(lost) == tokenizer.unknown_bytes(texts).numpy().sum()

@@ -236,3 +236,12 @@ def test_saved_splitter_is_the_same(cut, tmp_path):
     assert loaded.tokenize(tf.constant([PUNCTUATED])).to_list() == ids
     with pytest.raises(ValueError, match="unknown splitter 'moses'"):
         Words(["\n"], splitter="moses")
+
+
+def test_unknown_word_is_not_cut():
+    text = "a <unk>, b"
+    tokenizer = Words.train([text], min_count=1, splitter="unicode")
+    words, _ = tokenizer.split(tf.constant(["a <unk> b"]))
+    assert words.to_list() == [[b"a", b"<unk>", b"b"]]
+    assert tokenizer.tokenize("a <unk> b").numpy().tolist()[1] == 1
+    assert tokenizer.unknown_bytes("a <unk> b").numpy() == 0

@@ -69,6 +69,16 @@ class Tokenizer(abc.ABC):
             int64, of the shape of `strings`.
         """
 
+    def tokenize_and_count(
+        self, strings: tf.Tensor
+    ) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """The ids of strings [B], and the bytes of all unknown pieces.
+
+        A kind that finds out both at once overrides this.
+        """
+        lost = tf.reduce_sum(self.unknown_bytes(strings))
+        return self.tokenize(strings), lost
+
     @abc.abstractmethod
     def get_config(self) -> dict[str, Any]:
         """All that makes this tokenizer, as plain JSON values."""

@@ -146,13 +146,13 @@ class WordPiece(Words):
     def _is_entry(self, word: str) -> bool:
         return super()._is_entry(word.removeprefix(JOINER))
 
-    def _ids_of(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
+    def _look_up(
+        self, words: tf.RaggedTensor
+    ) -> tuple[tf.RaggedTensor, tf.Tensor]:
         pieces = self._pieces(words.flat_values)  # [N,(P)]
         lines = tf.gather(pieces.row_splits, words.row_splits)  # [L+1]
-        return tf.RaggedTensor.from_row_splits(pieces.flat_values, lines)
-
-    def _are_unknown(self, words: tf.Tensor) -> tf.Tensor:
-        return self._pieces(words)[:, :1].flat_values == self.unk_id
+        ids = tf.RaggedTensor.from_row_splits(pieces.flat_values, lines)
+        return ids, pieces[:, :1].flat_values == self.unk_id
 
     def _pieces(self, words: tf.Tensor) -> tf.RaggedTensor:
         """The pieces of words [N], [N,(P)]; there is always one."""

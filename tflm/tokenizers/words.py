@@ -130,7 +130,7 @@ class Words(Tokenizer):
             # The same ops as in `tokenize`: Python's own lower() differs.
             string = as_bytes(normalizer(text))
             if splitter == "unicode":
-                words, _ = _split(tf.constant([string]), splitter)
+                words, _ = _split(tf.constant([string]), splitter, unknown_word)
                 counts.update(words.flat_values.numpy().tolist())
             else:
                 counts.update(string.split())
@@ -177,12 +177,16 @@ class Words(Tokenizer):
         if strings.shape.rank == 0:
             return self.tokenize(strings[tf.newaxis])[0]
         words, rows = self.split(strings)
-        ids = self._ids_of(words)
-        ends = tf.fill([words.nrows(), 1], self.newline_id)
-        lines = tf.concat([ids, ends], axis=1)  # [L,(T+1)]
-        starts = tf.gather(lines.row_splits, rows)
-        joined = tf.RaggedTensor.from_row_splits(lines.flat_values, starts)
-        return joined[:, :-1]  # A row's last line has no newline behind it.
+        return self._with_newlines(self._look_up(words)[0], rows)
+
+    def tokenize_and_count(
+        self, strings: tf.Tensor
+    ) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """The ids of strings [B], and the bytes of all unknown words."""
+        words, rows = self.split(strings)
+        ids, unknown = self._look_up(words)
+        lost = tf.reduce_sum(self._lost_bytes(words.flat_values, unknown))
+        return self._with_newlines(ids, rows), lost
 
     def detokenize(self, ids: tf.RaggedTensor | tf.Tensor) -> tf.Tensor:
         """Ids, [T], [B,T] or ragged [B,(T)], to strings, a scalar or [B]."""
@@ -209,11 +213,9 @@ class Words(Tokenizer):
         if strings.shape.rank == 0:
             return self.unknown_bytes(strings[tf.newaxis])[0]
         words, rows = self.split(strings)
-        flat = words.flat_values
-        unknown = self._are_unknown(flat) & (flat != self.unknown_word)
-        lengths = tf.cast(tf.strings.length(flat), tf.int64)
-        lengths -= tf.cast(tf.strings.substr(flat, 0, 1) == JOINER, tf.int64)
-        lost = words.with_flat_values(tf.where(unknown, lengths, 0))
+        _, unknown = self._look_up(words)
+        bytes_ = self._lost_bytes(words.flat_values, unknown)
+        lost = words.with_flat_values(bytes_)  # [L,(T)]
         of_lines = tf.reduce_sum(lost, axis=1)  # [L]
         lines = tf.RaggedTensor.from_row_splits(of_lines, rows)
         return tf.reduce_sum(lines, axis=1)
@@ -242,7 +244,8 @@ class Words(Tokenizer):
             before them with `JOINER` before them, and where each row's lines
             start, int64 [B+1].
         """
-        return _split(self.normalizer(strings), self.splitter)
+        strings = self.normalizer(strings)
+        return _split(strings, self.splitter, self.unknown_word)
 
     def _check(self) -> None:
         if self.splitter not in config.SPLITTERS:
@@ -272,13 +275,31 @@ class Words(Tokenizer):
             word = word.removeprefix(JOINER)
         return word.encode().split() == [word.encode()]
 
-    def _ids_of(self, words: tf.RaggedTensor) -> tf.RaggedTensor:
-        """The ids of the words of lines, [L,(T)]."""
-        return words.with_flat_values(self._table.ids(words.flat_values))
+    def _look_up(
+        self, words: tf.RaggedTensor
+    ) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """The ids of words of lines [L,(T)], and which words are unknown."""
+        ids = words.with_flat_values(self._table.ids(words.flat_values))
+        return ids, ids.flat_values == self.unk_id
 
-    def _are_unknown(self, words: tf.Tensor) -> tf.Tensor:
-        """Which of the words [N] are not in the vocabulary, bool [N]."""
-        return self._table.ids(words) == self.unk_id
+    def _with_newlines(
+        self, ids: tf.RaggedTensor, rows: tf.Tensor
+    ) -> tf.RaggedTensor:
+        """The ids [B,(T)] of rows from those of their lines, [L,(T)]."""
+        ends = tf.fill([ids.nrows(), 1], self.newline_id)
+        lines = tf.concat([ids, ends], axis=1)  # [L,(T+1)]
+        starts = tf.gather(lines.row_splits, rows)
+        joined = tf.RaggedTensor.from_row_splits(lines.flat_values, starts)
+        return joined[:, :-1]  # A row's last line has no newline behind it.
+
+    def _lost_bytes(self, words: tf.Tensor, unknown: tf.Tensor) -> tf.Tensor:
+        """The bytes of words [N] that are unknown, int64 [N]."""
+        unknown &= words != self.unknown_word
+        lengths = tf.cast(tf.strings.length(words), tf.int64)
+        if self.splitter == "unicode":  # a joiner is not in the text
+            joined = tf.strings.substr(words, 0, 1) == JOINER
+            lengths -= tf.cast(joined, tf.int64)
+        return tf.where(unknown, lengths, 0)
 
     def _begin_words(self, ids: tf.Tensor) -> tf.Tensor:
         """Which of the ids [N] begin a word or a line, bool [N]."""
@@ -303,7 +324,7 @@ class Words(Tokenizer):
 
 
 def _split(
-    strings: tf.Tensor, splitter: str
+    strings: tf.Tensor, splitter: str, unknown_word: str
 ) -> tuple[tf.RaggedTensor, tf.Tensor]:
     """See `Words.split`."""
     lines = tf.strings.split(strings, _NEWLINE)  # [B,(L)]
@@ -311,7 +332,9 @@ def _split(
     if splitter == "white_space":
         return words, lines.row_splits
     # No word has a newline inside: it marks where a token ends.
-    marked = tf.strings.regex_replace(words.flat_values, _TOKEN, "\\1\n")
+    flat = words.flat_values
+    marked = tf.strings.regex_replace(flat, _TOKEN, "\\1\n")
+    marked = tf.where(flat == unknown_word, flat, marked)
     tokens = tf.strings.split(marked)  # [N,(P)]
     count = tokens.row_splits[-1]
     begins = tf.scatter_nd(

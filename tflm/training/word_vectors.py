@@ -23,7 +23,8 @@ class WordVectors(NamedTuple):
     Attributes:
         table: float32 [V,D], a row for each id.
         found: Words of the vocabulary that the file has.
-        missing: Words of the vocabulary that it has not.
+        missing: Words of the vocabulary that it has not; the newline and the
+            unknown word are such as a rule.
     """
 
     table: np.ndarray
@@ -65,7 +66,7 @@ def read_word_vectors(
     ...     _ = file.write_text("rose 1 2\nlily 3 4\n")
     ...     vectors = read_word_vectors(file, Words(["\n", "rose"]))
     >>> vectors.table[5], vectors.found, vectors.missing
-    (array([1., 2.], dtype=float32), 1, 1)
+    (array([1., 2.], dtype=float32), 1, 2)
     """
     if not isinstance(tokenizer, Words) or isinstance(tokenizer, WordPiece):
         raise ValueError(
