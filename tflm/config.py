@@ -103,6 +103,9 @@ class DataConfig(Checked):
     document_unit: str = setting(
         "document", "what of the text is a document", DOCUMENT_UNITS
     )
+    shard: str | None = setting(
+        None, "i/n: train on every n-th document of the training split alone"
+    )
 
     def _check_ranges(self) -> None:
         for name in ("validation_fraction", "test_fraction"):

@@ -151,6 +151,12 @@ TRAIN = [
         Made.documents,
         f"--train_file sentences.txt {WHOLE}",
     ),
+    Effect(
+        "--shard 1/2",
+        ["two"],
+        Made.documents,
+        f"--train_file rows.csv {WHOLE}",
+    ),
     # The sequences.
     Effect(
         "--sequences random",

@@ -70,6 +70,8 @@ def prepare(
     Raises:
         ValueError, OSError: If the text is not what the settings say.
     """
+    if config.data.shard is not None:
+        datasets.parse_shard(config.data.shard)  # before much is done
     text = datasets.load(config.data)
     unit = config.data.document_unit
     splits = {
@@ -80,6 +82,11 @@ def prepare(
     if tokenizer is None:
         training = text.splits["train"].map(lambda piece: piece["text"])
         tokenizer = tokenizers.train(training, config.tokenizer)
+    if config.data.shard is not None:
+        # Every process has the tokenizer of the whole.
+        part = datasets.sharded(text.splits["train"], config.data.shard)
+        splits = {**text.splits, "train": part}
+        text = dataclasses.replace(text, splits=splits)
     cache = Path(config.data.cache_dir or _CACHE).expanduser()
     stores = {
         split: pipelines.prepare(pieces, tokenizer, cache)
