@@ -364,7 +364,7 @@ def test_seq_len_that_the_message_names_is_short_enough(
 
     def begin(settings, path):
         begun.append(training.session.prepare(settings))
-        begun.append(training.session._windows(settings, begun[0]))
+        begun.append(training.session._sequences(settings, begun[0]))
         raise ValueError("far enough")
 
     monkeypatch.setattr(training, "begin", begin)
