@@ -290,3 +290,14 @@ def test_full_disk_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left on device"):
         pipelines.prepare(pieces, Characters("abc"), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_read_is_let_go_and_read_again(tmp_path):
+    pieces = tf.data.Dataset.from_tensors(
+        {"text": "abc" * 200_000, "starts": True, "ends": True}
+    )
+    store = pipelines.prepare(pieces, Characters("abc"), tmp_path)
+    before = np.array(store.targets)
+    store.release()
+    np.testing.assert_array_equal(store.targets, before)
+    dataclasses.replace(store, targets=before).release()  # nothing is mapped

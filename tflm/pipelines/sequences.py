@@ -14,6 +14,8 @@ from tflm.pipelines.examples import Examples
 from tflm.pipelines.token_store import TokenStore
 
 _NO_END = 2**62
+# Batches whose pages of the store stay in memory.
+_READS_KEPT = 100
 
 
 class Sequences(abc.ABC):
@@ -42,6 +44,7 @@ class Sequences(abc.ABC):
         self.seq_len = seq_len
         self.batch_size = batch_size
         self.seed = seed
+        self._reads = 0
         config.require_at_least(1, self, "seq_len")
         config.require_at_least(1, self, "batch_size")
 
@@ -56,6 +59,12 @@ class Sequences(abc.ABC):
     @abc.abstractmethod
     def read(self, step: int) -> tuple[np.ndarray, ...]:
         """The batch of a step."""
+
+    def count_reading(self) -> None:
+        """Lets go of what was read, now and then: a corpus may be large."""
+        self._reads += 1
+        if self._reads % _READS_KEPT == 0:
+            self.store.release()
 
     @property
     def padding(self) -> float:
@@ -85,8 +94,12 @@ class Sequences(abc.ABC):
         types: list[Any] = [tf.int32, tf.int32, tf.float32]
         types += [tf.bool] * self.carries
 
+        def numpy_read(step: int) -> tuple[np.ndarray, ...]:
+            self.count_reading()
+            return self.read(step)
+
         def read(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            batch = tf.numpy_function(self.read, [step], types)
+            batch = tf.numpy_function(numpy_read, [step], types)
             parts = [tf.ensure_shape(part, self.shape) for part in batch[:3]]
             if self.carries:
                 return *parts, tf.ensure_shape(batch[3], self.shape[:1])

@@ -6,10 +6,12 @@ Axes: B batch, (T) tokens of a piece, ragged, N all targets of the split.
 import dataclasses
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -72,6 +74,12 @@ class TokenStore:
     def lengths(self) -> np.ndarray:
         """Targets in each document, int64 [documents]."""
         return np.diff(self.starts, append=len(self.targets))
+
+    def release(self) -> None:
+        """Lets go of the memory that reading has mapped; the disk keeps it."""
+        if isinstance(self.targets, np.memmap) and hasattr(mmap, "MADV_RANDOM"):
+            mapped: Any = self.targets._mmap  # type: ignore[attr-defined]
+            mapped.madvise(mmap.MADV_DONTNEED)
 
     def joined(self) -> "TokenStore":
         """The documents' tokens one after another, as one text without END.
@@ -189,6 +197,8 @@ def _write(
 def _counting(tokenizer: Tokenizer):  # type: ignore[no-untyped-def]
     """Maps a batch of pieces to ids [B,(T)], flags [B,2] and four sums."""
 
+    # Rewriting what has no Python in it takes most of a second.
+    @tf.autograph.experimental.do_not_convert
     def count(batch: dict[str, tf.Tensor]) -> tuple[tf.RaggedTensor, ...]:
         text = batch["text"]  # [B]
         ids, lost = tokenizer.tokenize_and_count(text)  # [B,(T)]

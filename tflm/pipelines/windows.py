@@ -95,6 +95,7 @@ class Windows(Sequences):
         return window, _shuffle(first, [self.seed, epoch, 1], last)
 
     def _read(self, index: np.ndarray, turn: np.ndarray) -> Examples:
+        self.count_reading()
         tokens = self.store.counts.tokens
         offsets = index[:, np.newaxis] * self.seq_len + np.arange(self.seq_len)
         there = (offsets >= 0) & (offsets < tokens)  # [B,T]
