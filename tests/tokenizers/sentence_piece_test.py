@@ -8,6 +8,7 @@ import sentencepiece
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentencepiece import sentencepiece_model_pb2
 
 from tflm import config, tokenizers
 from tflm.tokenizers import SentencePiece
@@ -96,9 +97,26 @@ def test_round_trip_is_exact_for_all_of_unicode(tokenizer, texts):
 
 
 def test_what_is_not_utf8_is_the_replacement_character(tokenizer):
-    ids = tokenizer.tokenize(tf.constant(b"a\xff\xe6\x97 b"))
-    back = tokenizer.detokenize(ids).numpy().decode()
-    assert back == "a\ufffd\ufffd\ufffd b"
+    texts = [b"a\xff\xe6\x97 b", b"\xf0\x9f\x98\n\xc0\x80", b"\xed\xa0\x80"]
+    back = tokenizer.detokenize(tokenizer.tokenize(tf.constant(texts)))
+    expected = [text.decode(errors="replace") for text in texts]
+    assert [text.decode() for text in back.numpy()] == expected
+
+
+def test_word_has_its_tokens_wherever_it_stands(tokenizer):
+    words = ["the", " cat", " cats", " sat"]
+    own = [tokenizer.tokenize(word).numpy().tolist() for word in words]
+    ids = tokenizer.tokenize("".join(words)).numpy().tolist()
+    assert ids == [id_ for row in own for id_ in row]
+
+
+def test_one_text_gives_one_model(tokenizer):
+    model_type = sentencepiece_model_pb2.ModelProto.FromString(
+        tokenizer.model
+    ).trainer_spec.model_type
+    names = {1: "unigram", 2: "bpe"}
+    again = SentencePiece.train([TEXT], names[model_type], SIZE)
+    assert again.model == tokenizer.model
 
 
 def test_special_ids_are_nothing_and_the_unknown_its_sign(tokenizer):
@@ -148,6 +166,13 @@ def test_model_of_another_form_is_refused(tokenizer):
     )
     with pytest.raises(ValueError, match="byte fallback .*: 0 bytes"):
         SentencePiece(other.getvalue())
+
+
+def test_model_whose_pieces_go_on_behind_a_space_is_refused(tokenizer):
+    model = sentencepiece_model_pb2.ModelProto.FromString(tokenizer.model)
+    model.pieces[-1].piece = "e\u2581c"
+    with pytest.raises(ValueError, match="behind its first.*piece='e c'"):
+        SentencePiece(model.SerializeToString())
 
 
 def test_settings_name_the_kinds_and_the_sample():
