@@ -14,8 +14,8 @@ from tflm.pipelines.examples import Examples
 from tflm.pipelines.token_store import TokenStore
 
 _NO_END = 2**62
-# Batches whose pages of the store stay in memory.
-_READS_KEPT = 100
+# Batches whose pages of the store stay in memory: a touch may map 2 MiB.
+_READS_KEPT = 4
 
 
 class Sequences(abc.ABC):

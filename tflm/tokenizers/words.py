@@ -279,8 +279,10 @@ class Words(Tokenizer):
         self, words: tf.RaggedTensor
     ) -> tuple[tf.RaggedTensor, tf.Tensor]:
         """The ids of words of lines [L,(T)], and which words are unknown."""
-        ids = words.with_flat_values(self._table.ids(words.flat_values))
-        return ids, ids.flat_values == self.unk_id
+        # Most words stand there often: each is looked up once.
+        distinct, places = tf.unique(words.flat_values)
+        ids = tf.gather(self._table.ids(distinct), places)
+        return words.with_flat_values(ids), ids == self.unk_id
 
     def _with_newlines(
         self, ids: tf.RaggedTensor, rows: tf.Tensor
