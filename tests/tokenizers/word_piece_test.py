@@ -121,6 +121,21 @@ def test_bad_sizes_and_texts_are_refused():
         WordPiece(["\n", " a", "a", " a"])
 
 
+def test_rare_characters_are_left_out_where_they_are_many():
+    rare = "".join(map(chr, range(0x4E00, 0x4E32)))  # 50, each one time
+    texts = ["abc " * 50_000 + " ".join(rare)]
+    trained = WordPiece.train(texts, vocabulary_size=45)
+    single = {p for p in trained.vocabulary if len(p) == 1} - {"\n"}
+    # They take half of the 40 places, and the three of the text come first.
+    assert single == {"a", "b", "c", *rare[:7]}
+    assert "abc" in trained.vocabulary
+    lost = [c for c in rare if c not in single]
+    assert trained.unknown_bytes(" ".join(lost)).numpy() == 3 * len(lost)
+    # All of them have a place where there is room.
+    roomy = WordPiece.train(texts, vocabulary_size=300)
+    assert set(rare) < set(roomy.vocabulary)
+
+
 def test_settings_name_the_kind(tokenizer):
     chosen = config.TokenizerConfig(tokenizer="word_piece", vocabulary_size=60)
     trained = tokenizers.train([TEXT], chosen)
