@@ -86,8 +86,8 @@ def test_sentence_pieces_stand_one_behind_another():
     ids = tokenizer.tokenize(tf.constant(text)).numpy()
     for (begin, end), id_ in zip(spans, ids, strict=True):
         assert text[begin:end] == tokenizer.detokenize([id_]).numpy()
-    with pytest.raises(ValueError, match="valid UTF-8.*1 bytes, 3 in tokens"):
-        token_spans(tokenizer, b"\xff")
+    # U+FFFD in three bytes stands for what is broken.
+    assert token_spans(tokenizer, b"a\xff")[-3:] == [(1, 2)] * 3
 
 
 def test_capital_that_becomes_two_characters():
@@ -102,6 +102,42 @@ def test_capital_that_becomes_two_characters():
     spans = token_spans(tokenizer, text.encode())
     assert spans == [(0, 1), (1, 3), (1, 3), (3, 4)]
     assert token_spans(tokenizer, b"") == []
+
+
+NORMALISED = [
+    Characters("abi", lowercase=True, normalization="nfkc"),
+    Words(["\n", "a"], normalization="nfkc"),
+    Words(["\n", "a"], lowercase=True, splitter="unicode"),
+    WordPiece(["\n", "a", "b", " a", " b", " \u0307"], lowercase=True),
+    SentencePiece.train(["a b"], lowercase=True, normalization="nfkc"),
+]
+
+
+@pytest.mark.parametrize("tokenizer", NORMALISED, ids=lambda t: t.kind)
+def test_what_is_normalised_is_told_apart(tokenizer):
+    # A capital of two characters, a ligature, a space of its own kind, an
+    # accent apart and broken bytes.
+    pieces = ["a", "\u0130b", "\ufb01", "\u00a0", "e\u0301", " \n", "AB"]
+    text = "".join(pieces).encode() + b"\xe6\x97 a"
+    spans = token_spans(tokenizer, text)
+    assert len(spans) == len(tokenizer.tokenize(tf.constant(text)))
+    assert spans == sorted(spans)
+    assert all(0 <= begin < end <= len(text) for begin, end in spans)
+    assert spans[0][0] == 0
+    assert spans[-1] == (len(text) - 1, len(text))
+    covered = {byte for begin, end in spans for byte in range(begin, end)}
+    left_out = bytes(b for i, b in enumerate(text) if i not in covered)
+    white = left_out.decode().strip("\u00a0 ")
+    assert white == ""
+
+
+def test_ligature_belongs_to_each_of_its_letters():
+    tokenizer = Characters("fi", normalization="nfkc")
+    assert token_spans(tokenizer, "i\ufb01f".encode()) == [
+        *[(0, 1), (1, 4), (1, 4), (4, 5)],
+    ]
+    words = Words(["\n", "a"], normalization="nfkc")
+    assert token_spans(words, "a\u00a0a".encode()) == [(0, 1), (3, 4)]
 
 
 def test_tokenizer_that_does_not_tell_is_refused():

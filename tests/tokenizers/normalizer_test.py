@@ -27,6 +27,16 @@ def test_nothing_is_done_unless_it_is_asked_for():
     assert Normalizer().get_config() == {}
 
 
+def test_lower_case_goes_on_behind_nul():
+    lower = Normalizer(lowercase=True)
+    text = [["A\0\0B", ""], ["\0ΑΣ\0", "É"]]
+    expected = [["a\0\0b", ""], ["\0ας\0", "é"]]
+    assert lower(tf.constant(text)).numpy().tolist() == [
+        [word.encode() for word in row] for row in expected
+    ]
+    assert lower("A\0B").numpy() == b"a\0b"
+
+
 def test_what_is_not_utf8_is_replaced():
     normalized = Normalizer(normalization="nfc")(tf.constant(b"a\xff"))
     assert normalized.numpy().decode() == "a\ufffd"

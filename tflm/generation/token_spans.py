@@ -6,6 +6,7 @@ cutting the text as the kind of tokenizer does.
 
 import itertools
 import re
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +19,8 @@ from tflm.tokenizers import (
     WordPiece,
     Words,
 )
+from tflm.tokenizers.alignment import aligned
+from tflm.tokenizers.words import JOINER
 
 _WORD = re.compile(rb"\n|[^ \t\n\v\f\r]+")
 
@@ -44,77 +47,63 @@ def token_spans(tokenizer: Tokenizer, text: bytes) -> list[tuple[int, int]]:
     """
     if isinstance(tokenizer, Bytes):
         return [(place, place + 1) for place in range(len(text))]
-    if isinstance(tokenizer, SentencePiece):
-        return _piece_spans(tokenizer, text)
-    if isinstance(tokenizer, WordPiece):
-        return _word_piece_spans(tokenizer, text)
-    if isinstance(tokenizer, Words) and tokenizer.splitter == "unicode":
-        return _unicode_word_spans(tokenizer, text)
     if isinstance(tokenizer, Words):
-        return [match.span() for match in _WORD.finditer(text)]
+        normalizer = tokenizer.normalizer
+        if not normalizer.lowercase and normalizer.normalization == "none":
+            return _word_spans(text, _sizes(tokenizer, text))
+        normal, sources = aligned(text, normalizer)
+        return _in_text(_word_spans(normal, _sizes(tokenizer, text)), sources)
+    if isinstance(tokenizer, SentencePiece):
+        _, sources = aligned(text, tokenizer.normalizer)
+        ids = tokenizer.tokenize(tf.constant(text))
+        sizes = tf.strings.length(tokenizer.detokenize(ids[:, tf.newaxis]))
+        bounds = [0, *np.cumsum(sizes.numpy())]
+        return _in_text(itertools.pairwise(bounds), sources)
     if isinstance(tokenizer, Characters):
-        return _character_spans(tokenizer, text)
+        normal, sources = aligned(text, tokenizer.normalizer)
+        _, offsets = tf.strings.unicode_decode_with_offsets(normal, "UTF-8")
+        bounds = [*offsets.numpy(), len(normal)]
+        return _in_text(itertools.pairwise(bounds), sources)
     raise ValueError(
         "`tokenizer` must be one of tflm's own to tell where its tokens "
         f"stand in the text. Received: tokenizer={tokenizer.kind}"
     )
 
 
-def _piece_spans(
-    tokenizer: SentencePiece, text: bytes
+def _in_text(
+    spans: Iterable[tuple[int, int]], sources: np.ndarray
 ) -> list[tuple[int, int]]:
-    ids = tokenizer.tokenize(tf.constant(text))
-    sizes = tf.strings.length(tokenizer.detokenize(ids[:, tf.newaxis]))
-    bounds = [0, *np.cumsum(sizes.numpy()).tolist()]
-    if bounds[-1] != len(text):
-        raise ValueError(
-            "`text` must be valid UTF-8 whose letters keep their length in "
-            "lower case to tell where its subwords stand. Received: "
-            f"{len(text)} bytes, {bounds[-1]} in tokens"
-        )
-    return list(itertools.pairwise(bounds))
+    """Spans of the text from spans of its normalised form."""
+    return [
+        (int(sources[begin, 0]), int(sources[end - 1, 1]))
+        for begin, end in spans
+    ]
 
 
-def _unicode_word_spans(tokenizer: Words, text: bytes) -> list[tuple[int, int]]:
-    spans: list[tuple[int, int]] = []
-    for match in _WORD.finditer(text):
-        begin, end = match.span()
-        words, _ = tokenizer.split(tf.constant([match[0]]))
-        # What follows the first begins with a joiner that is not in the text.
-        sizes = tf.strings.length(words.flat_values).numpy()
-        sizes[1:] -= 1
-        bounds = [begin, *(begin + np.cumsum(sizes[:-1])).tolist(), end]
-        spans.extend(itertools.pairwise(min(b, end) for b in bounds))
-    return spans
-
-
-def _word_piece_spans(
-    tokenizer: WordPiece, text: bytes
-) -> list[tuple[int, int]]:
+def _word_spans(text: bytes, sizes: Iterator[int]) -> list[tuple[int, int]]:
+    """Spans of newlines and of tokens of words, given the tokens' sizes."""
     spans = []
     for match in _WORD.finditer(text):
         begin, end = match.span()
-        ids = tokenizer.tokenize(tf.constant(match[0]))
-        if len(ids) == 1:
-            spans.append((begin, end))
-            continue
-        # All pieces of a word but the last have the length of their text.
-        sizes = [len(tokenizer.piece(int(id_))) for id_ in ids]
-        bounds = [begin, *(begin + np.cumsum(sizes[:-1])).tolist(), end]
-        spans.extend(itertools.pairwise(min(b, end) for b in bounds))
+        while begin < end:
+            size = 0 if match[0] == b"\n" else next(sizes)
+            behind = begin + size if size else end
+            spans.append((begin, behind))
+            begin = behind
     return spans
 
 
-def _character_spans(
-    tokenizer: Characters, text: bytes
-) -> list[tuple[int, int]]:
-    _, offsets = tf.strings.unicode_decode_with_offsets(text, "UTF-8")
-    bounds = [*offsets.numpy().tolist(), len(text)]
-    spans = list(itertools.pairwise(bounds))
-    if tokenizer.lowercase and spans:
-        # A capital may become more than one character.
-        pieces = tf.constant([text[begin:end] for begin, end in spans])
-        counts = tokenizer.tokenize(pieces).row_lengths().numpy()
-        pairs = zip(spans, counts, strict=True)
-        return [span for span, count in pairs for _ in range(count)]
-    return spans
+def _sizes(tokenizer: Words, text: bytes) -> Iterator[int]:
+    """The bytes of each token but newlines; 0 where it is a whole word."""
+    if isinstance(tokenizer, WordPiece):
+        ids = tokenizer.tokenize(tf.constant(text)).numpy().tolist()
+        own = {id_: len(tokenizer.piece(id_)) for id_ in set(ids)}
+        own[tokenizer.unk_id] = 0
+        return iter([own[id_] for id_ in ids if id_ != tokenizer.newline_id])
+    if tokenizer.splitter == "white_space":
+        return itertools.repeat(0)
+    words, _ = tokenizer.split(tf.constant([text]))
+    # What follows the first begins with a joiner that is not in the text.
+    joined = tf.strings.substr(words.flat_values, 0, 1) == JOINER
+    sizes = tf.strings.length(words.flat_values) - tf.cast(joined, tf.int32)
+    return iter(sizes.numpy().tolist())

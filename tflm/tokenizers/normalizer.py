@@ -4,6 +4,10 @@ import tensorflow as tf
 
 from tflm import config
 
+_NUL = "\0"
+# More bytes than a text has.
+_ALL = 2**31 - 1
+
 
 class Normalizer:
     """Unicode normal forms and lower case, in graphs and eagerly.
@@ -48,12 +52,22 @@ class Normalizer:
             strings = tensorflow_text.normalize_utf8(
                 strings, self.normalization.upper()
             )
-        if self.lowercase:
-            strings = tf.strings.lower(strings, encoding="utf-8")
-        return strings
+        return _lower(strings) if self.lowercase else strings
 
     def get_config(self) -> dict[str, str]:
         """The normal form, where there is one, as a setting by name."""
         if self.normalization == "none":
             return {}
         return {"normalization": self.normalization}
+
+
+def _lower(strings: tf.Tensor) -> tf.Tensor:
+    # The op drops what stands behind U+0000, so it sees what is between.
+    strings = tf.convert_to_tensor(strings, tf.string)
+    parts = tf.strings.split(tf.reshape(strings, [-1]), _NUL)  # [N,(P)]
+    lowered = tf.strings.lower(parts.flat_values, encoding="utf-8")
+    joined = tf.strings.reduce_join(
+        parts.with_flat_values(tf.constant(_NUL) + lowered), axis=-1
+    )
+    whole = tf.strings.substr(joined, 1, _ALL)  # without the first one
+    return tf.ensure_shape(tf.reshape(whole, tf.shape(strings)), strings.shape)
