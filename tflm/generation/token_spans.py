@@ -102,7 +102,7 @@ def _sizes(tokenizer: Words, text: bytes) -> Iterator[int]:
         return iter([own[id_] for id_ in ids if id_ != tokenizer.newline_id])
     if tokenizer.splitter == "white_space":
         return itertools.repeat(0)
-    words, _ = tokenizer.split(tf.constant([text]))
+    words = tokenizer.split(tf.constant([text]))
     # What follows the first begins with a joiner that is not in the text.
     joined = tf.strings.substr(words.flat_values, 0, 1) == JOINER
     sizes = tf.strings.length(words.flat_values) - tf.cast(joined, tf.int32)

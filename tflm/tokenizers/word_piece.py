@@ -1,7 +1,7 @@
 """Subwords by WordPiece: words, cut into the longest pieces that there are.
 
 Axes: B batch, (T) tokens of a row, ragged, L lines, N words of all rows,
-P pieces of a word, V vocabulary.
+P pieces of a word, U distinct words, V vocabulary.
 """
 
 import itertools
@@ -153,13 +153,10 @@ class WordPiece(Words):
     def _is_entry(self, word: str) -> bool:
         return super()._is_entry(word.removeprefix(JOINER))
 
-    def _look_up(
-        self, words: tf.RaggedTensor
-    ) -> tuple[tf.RaggedTensor, tf.Tensor]:
-        pieces = self._pieces(words.flat_values)  # [N,(P)]
-        lines = tf.gather(pieces.row_splits, words.row_splits)  # [L+1]
-        ids = tf.RaggedTensor.from_row_splits(pieces.flat_values, lines)
-        return ids, pieces[:, :1].flat_values == self.unk_id
+    def _ids(self, words: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        pieces = self._pieces(words)  # [U,(P)]
+        unknown = pieces[:, :1].flat_values == self.unk_id
+        return pieces, self._lost_bytes(words, unknown)
 
     def _pieces(self, words: tf.Tensor) -> tf.RaggedTensor:
         """The pieces of words [N], [N,(P)]; there is always one."""

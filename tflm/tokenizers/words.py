@@ -1,6 +1,8 @@
 """Words: runs of anything but white space, and newlines.
 
-Axes: B batch, (T) tokens of a row, ragged, L lines, N tokens of all rows.
+Axes: B batch, (T) tokens of a row, ragged, L lines, (W) white-space words of a
+line, ragged, (P) tokens of such a word, ragged, N tokens or words of all rows,
+U distinct words.
 """
 
 from collections import Counter
@@ -19,10 +21,14 @@ JOINER = " "
 
 _SPECIAL = 4
 _NEWLINE = "\n"
-# Numbers, words with their apostrophes, and any other character alone.
+# Numbers, words with their apostrophes, and any other character alone. Marks
+# and zero-width joiners stay with what they follow, as in Unicode's own rule
+# (https://www.unicode.org/reports/tr29, WB4).
+_EXTENDS = r"\p{M}\x{200C}\x{200D}"
+_LETTERS = rf"[\p{{L}}\p{{N}}_{_EXTENDS}]+"
 _TOKEN = (
     r"(\p{N}+(?:[.,]\p{N}+)+"
-    r"|[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*|.)"
+    rf"|{_LETTERS}(?:['’]{_LETTERS})*|.[{_EXTENDS}]*)"
 )
 _HASHES = 2**62
 _ENDS_IN_WHITE_SPACE = r"(?s).*[ \t\n\v\f\r]"
@@ -39,6 +45,7 @@ class Words(Tokenizer):
     The "unicode" splitter cuts what stands between white space further: into
     words of letters, marks and digits of any script, with apostrophes inside,
     into numbers with points and commas inside, and into single characters.
+    White space that is not ASCII, as U+00A0 or U+3000, is such a character.
     What was cut off is told from what had a space before it (the vocabulary
     has `,` as `" ,"`), so that the round trip is as exact.
 
@@ -129,13 +136,11 @@ class Words(Tokenizer):
         for text in texts:
             # The same ops as in `tokenize`: Python's own lower() differs.
             string = as_bytes(normalizer(text))
-            if splitter == "unicode":
-                words, _ = _split(tf.constant([string]), splitter, unknown_word)
-                counts.update(words.flat_values.numpy().tolist())
-            else:
-                counts.update(string.split())
+            counts.update(string.split())
             newlines += string.count(b"\n")
             spaced += string.count(b" \n")
+        if splitter == "unicode":
+            counts = _counts_of_tokens(counts, unknown_word)
         counts.pop(unknown_word.encode(), None)
         kept = [word for word in counts if counts[word] >= min_count]
         if not kept:
@@ -176,17 +181,16 @@ class Words(Tokenizer):
         strings = tf.convert_to_tensor(strings, tf.string)
         if strings.shape.rank == 0:
             return self.tokenize(strings[tf.newaxis])[0]
-        words, rows = self.split(strings)
+        words, rows = self._words(strings)
         return self._with_newlines(self._look_up(words)[0], rows)
 
     def tokenize_and_count(
         self, strings: tf.Tensor
     ) -> tuple[tf.RaggedTensor, tf.Tensor]:
         """The ids of strings [B], and the bytes of all unknown words."""
-        words, rows = self.split(strings)
-        ids, unknown = self._look_up(words)
-        lost = tf.reduce_sum(self._lost_bytes(words.flat_values, unknown))
-        return self._with_newlines(ids, rows), lost
+        words, rows = self._words(strings)
+        ids, lost = self._look_up(words)
+        return self._with_newlines(ids, rows), tf.reduce_sum(lost)
 
     def detokenize(self, ids: tf.RaggedTensor | tf.Tensor) -> tf.Tensor:
         """Ids, [T], [B,T] or ragged [B,(T)], to strings, a scalar or [B]."""
@@ -212,11 +216,9 @@ class Words(Tokenizer):
         strings = tf.convert_to_tensor(strings, tf.string)
         if strings.shape.rank == 0:
             return self.unknown_bytes(strings[tf.newaxis])[0]
-        words, rows = self.split(strings)
-        _, unknown = self._look_up(words)
-        bytes_ = self._lost_bytes(words.flat_values, unknown)
-        lost = words.with_flat_values(bytes_)  # [L,(T)]
-        of_lines = tf.reduce_sum(lost, axis=1)  # [L]
+        words, rows = self._words(strings)
+        _, lost = self._look_up(words)
+        of_lines = tf.reduce_sum(words.with_flat_values(lost), axis=1)  # [L]
         lines = tf.RaggedTensor.from_row_splits(of_lines, rows)
         return tf.reduce_sum(lines, axis=1)
 
@@ -233,19 +235,20 @@ class Words(Tokenizer):
             "vocabulary": list(self.vocabulary),
         }
 
-    def split(self, strings: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
-        """Cuts strings into lines and these into words.
+    def split(self, strings: tf.Tensor) -> tf.RaggedTensor:
+        """Cuts strings into the words that are looked up, without newlines.
 
         Args:
             strings: Strings [B].
 
         Returns:
-            The words of all lines, [L,(T)], those cut off from what stands
-            before them with `JOINER` before them, and where each row's lines
-            start, int64 [B+1].
+            The words [B,(T)], those cut off from what stands before them with
+            `JOINER` before them.
         """
-        strings = self.normalizer(strings)
-        return _split(strings, self.splitter, self.unknown_word)
+        words = tf.strings.split(self.normalizer(strings))  # [B,(W)]
+        if self.splitter == "white_space":
+            return words
+        return rows_of(words, _cut(words.flat_values, self.unknown_word))
 
     def _check(self) -> None:
         if self.splitter not in config.SPLITTERS:
@@ -275,14 +278,30 @@ class Words(Tokenizer):
             word = word.removeprefix(JOINER)
         return word.encode().split() == [word.encode()]
 
+    def _words(self, strings: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """The words of all lines [L,(W)], and where each row's lines start."""
+        lines = tf.strings.split(self.normalizer(strings), _NEWLINE)  # [B,(L)]
+        return tf.strings.split(lines.flat_values), lines.row_splits
+
     def _look_up(
         self, words: tf.RaggedTensor
     ) -> tuple[tf.RaggedTensor, tf.Tensor]:
-        """The ids of words of lines [L,(T)], and which words are unknown."""
-        # Most words stand there often: each is looked up once.
+        """The ids of the words of lines [L,(W)], and their bytes lost [N]."""
+        # Most words stand there often: each is cut and looked up once.
         distinct, places = tf.unique(words.flat_values)
-        ids = tf.gather(self._table.ids(distinct), places)
-        return words.with_flat_values(ids), ids == self.unk_id
+        ids, lost = self._ids(distinct)
+        return rows_of(words, tf.gather(ids, places)), tf.gather(lost, places)
+
+    def _ids(self, words: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """The ids of words [U], [U,(P)], and their bytes lost, int64 [U]."""
+        if self.splitter == "white_space":
+            tokens = tf.RaggedTensor.from_uniform_row_length(words, 1)
+        else:
+            tokens = _cut(words, self.unknown_word)
+        ids = self._table.ids(tokens.flat_values)
+        lost = self._lost_bytes(tokens.flat_values, ids == self.unk_id)
+        of_words = tf.reduce_sum(tokens.with_flat_values(lost), axis=1)
+        return tokens.with_flat_values(ids), of_words
 
     def _with_newlines(
         self, ids: tf.RaggedTensor, rows: tf.Tensor
@@ -325,29 +344,37 @@ class Words(Tokenizer):
         return tf.strings.reduce_join(ids.with_flat_values(pieces), axis=-1)
 
 
-def _split(
-    strings: tf.Tensor, splitter: str, unknown_word: str
-) -> tuple[tf.RaggedTensor, tf.Tensor]:
-    """See `Words.split`."""
-    lines = tf.strings.split(strings, _NEWLINE)  # [B,(L)]
-    words = tf.strings.split(lines.flat_values)  # [L,(T)]
-    if splitter == "white_space":
-        return words, lines.row_splits
+def rows_of(words: tf.RaggedTensor, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
+    """The tokens of words, [N,(P)], as rows of lines of words [L,(W)]: [L,(T)]."""
+    starts = tf.gather(tokens.row_splits, words.row_splits)
+    return tf.RaggedTensor.from_row_splits(tokens.flat_values, starts)
+
+
+def _cut(words: tf.Tensor, unknown_word: str) -> tf.RaggedTensor:
+    """The tokens of words [N], [N,(P)], all but the first with a joiner."""
     # No word has a newline inside: it marks where a token ends.
-    flat = words.flat_values
-    marked = tf.strings.regex_replace(flat, _TOKEN, "\\1\n")
-    marked = tf.where(flat == unknown_word, flat, marked)
-    tokens = tf.strings.split(marked)  # [N,(P)]
-    count = tokens.row_splits[-1]
-    begins = tf.scatter_nd(
-        tokens.row_splits[:-1, tf.newaxis],
-        tf.ones_like(tokens.row_splits[:-1], tf.int32),
-        count[tf.newaxis],
-    )  # [P of all words]
-    flat = tokens.flat_values
-    flat = tf.where(begins > 0, flat, JOINER + flat)
-    rows = tf.gather(tokens.row_splits, words.row_splits)  # [L+1]
-    return tf.RaggedTensor.from_row_splits(flat, rows), lines.row_splits
+    marked = tf.strings.regex_replace(words, _TOKEN, "\\1\n")
+    marked = tf.where(words == unknown_word, words, marked)
+    tokens = tf.strings.split(marked)
+    flat, row = tokens.flat_values, tokens.value_rowids()
+    joined = tf.concat([row[:1] < 0, row[1:] == row[:-1]], axis=0)
+    return tokens.with_flat_values(tf.where(joined, JOINER + flat, flat))
+
+
+def _counts_of_tokens(
+    counts: Counter[bytes], unknown_word: str
+) -> Counter[bytes]:
+    """The counts of tokens in words that occur as often as they are said to."""
+    tokens = _cut(tf.constant(list(counts), tf.string), unknown_word)
+    times = np.fromiter(counts.values(), np.int64, len(counts))
+    of_tokens: Counter[bytes] = Counter()
+    for token, number in zip(
+        tokens.flat_values.numpy().tolist(),
+        times[tokens.value_rowids()].tolist(),
+        strict=True,
+    ):
+        of_tokens[token] += number
+    return of_tokens
 
 
 class _Table:
