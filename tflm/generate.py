@@ -28,10 +28,12 @@ def main(arguments: Sequence[str]) -> None:
     else:
         trained = training.load(model)
         texts = trained.generate(prompts, **settings.to_dict())
-    for index, text in enumerate(texts):
+    for index, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
         if index:
             print("-" * 40)
-        print(generation.readable(text) if parsed.detokenize else text)
+        if parsed.detokenize:
+            text = generation.readable(text, prompt)
+        print(text)
 
 
 def _parser() -> flags.Parser:

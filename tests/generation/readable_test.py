@@ -31,6 +31,9 @@ def test_lower_case_gets_capitals_and_no_other_text_does():
     words = 'he left . she , too . " so did i , " i said .'
     assert readable(words) == 'He left. She, too. "So did I," I said.'
     assert readable("He left . she did") == "He left. she did"
+    # The prompt is no sign of what the model writes.
+    assert readable("He left . she did", "He left") == "He left. She did"
+    assert readable("he left . She did", "he") == "he left. She did"
 
 
 def test_nothing_is_escaped_or_lost():

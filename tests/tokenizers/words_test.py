@@ -1,5 +1,9 @@
 """Words: counts and ids by Python, round trips, spaces where they belong."""
 
+import re
+import unicodedata
+from collections import Counter
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -122,12 +126,14 @@ def test_a_continued_word_begins_with_its_space(follows, ids, text, tokenizer):
     assert continued.numpy()[0].decode() == text
 
 
-def test_in_a_pipeline_and_in_a_graph_as_eagerly(tokenizer):
-    texts = tf.constant([TEXT, "", "a dog\n"])
+@pytest.mark.parametrize("kind", ["tokenizer", "cut"])
+def test_in_a_pipeline_and_in_a_graph_as_eagerly(kind, request):
+    tokenizer = request.getfixturevalue(kind)
+    texts = tf.constant([TEXT, "", "a dog\n", " ", "\0", PUNCTUATED])
     expected = tokenizer.tokenize(texts).to_list()
     data = tf.data.Dataset.from_tensor_slices(texts)
     alone = [ids.numpy().tolist() for ids in data.map(tokenizer.tokenize)]
-    batched = next(iter(data.batch(3).map(tokenizer.tokenize))).to_list()
+    batched = next(iter(data.batch(6).map(tokenizer.tokenize))).to_list()
     graph = tf.function(tokenizer.tokenize)(texts).to_list()
     assert alone == batched == graph == expected
 
@@ -197,9 +203,66 @@ def test_round_trip_is_exact_where_words_are_cut(lines):
     ids = tokenizer.tokenize(tf.constant([text, ""]))
     assert tokenizer.unk_id not in ids.flat_values
     assert tokenizer.detokenize(ids).numpy().tolist() == [text.encode(), b""]
-    in_pipeline = tf.data.Dataset.from_tensors(text).map(tokenizer.tokenize)
-    [row] = in_pipeline.as_numpy_iterator()
-    assert row.tolist() == ids.to_list()[0]
+    assert tokenizer.detokenize(tokenizer.tokenize(text)) == text
+
+
+def tokens_of(text):
+    """The tokens of the unicode splitter, by Python's tables of Unicode."""
+    found = []
+    for word in text.encode().split():
+        word = word.decode()
+        classes = "".join(map(class_of, word))
+        matches = re.finditer(r"n+(?:pn+)+|[lnm]+(?:q[lnm]+)*|.m*", classes)
+        spans = [match.span() for match in matches]
+        found += [" " * (a > 0) + word[a:b] for a, b in spans]
+    return found
+
+
+def class_of(character):
+    known = {".": "p", ",": "p", "'": "q", "’": "q", "_": "l"}
+    known |= dict.fromkeys("\u200c\u200d", "m")
+    letter = unicodedata.category(character)[0].lower()
+    return known.get(character, letter if letter in "lmn" else "o")
+
+
+# Python's Unicode is older than RE2's: what it has not yet may be a letter.
+assigned = st.characters(exclude_categories=["Cs", "Cn", "Co"])
+frequent = st.sampled_from("aé1٣_.,'’ \n\u0301\u200d-\0\u00a0\u3000👩")
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.text(st.one_of(frequent, assigned), max_size=30))
+def test_tokens_and_their_counts_are_those_of_python(text):
+    expected = tokens_of(text)
+    counts = Counter(expected)
+    twice = {token for token in counts if counts[token] > 1} | {"\n"}
+    words = Words.train([text + " a a"], splitter="unicode")
+    split = words.split(tf.constant([text]))
+    assert [t.decode() for t in split.to_list()[0]] == expected
+    assert set(words.vocabulary) == twice | {"a"}
+    lost = (len(token.lstrip(" ").encode()) for token in expected)
+    unknown = [token not in words.vocabulary for token in expected]
+    assert words.unknown_bytes(text).numpy() == sum(
+        size for size, gone in zip(lost, unknown, strict=True) if gone
+    )
+
+
+@pytest.mark.parametrize("splitter", ["white_space", "unicode"])
+@pytest.mark.parametrize("normalization", ["none", "nfkc"])
+def test_training_and_tokenizing_agree_on_lower_case(splitter, normalization):
+    text = "İSTANBUL GROẞE ΟΔΟΣ ǅ K Å ﬁ ΐ Ω, Ⅷ, ② ¼ ﷺ"
+    tokenizer = Words.train(
+        [text],
+        min_count=1,
+        lowercase=True,
+        splitter=splitter,
+        normalization=normalization,
+    )
+    ids = tokenizer.tokenize(tf.constant([text]))
+    assert tokenizer.unk_id not in ids.flat_values
+    # What is text of the tokenizer is left as it is.
+    back = tokenizer.detokenize(ids)
+    assert tokenizer.tokenize(back).to_list() == ids.to_list()
 
 
 def test_marks_stay_with_their_letters_and_symbols_stand_alone():

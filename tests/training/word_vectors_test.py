@@ -67,6 +67,9 @@ def test_unknown_word_and_joined_forms_have_their_vectors(tmp_path):
         ("the 1 2\ncat 1 ?\n", r"Received: '\?' on line 2 of"),
         ("the 1 2\ncat 1 nan\n", "Received: 'nan' on line 2 of"),
         (b"the 1 2\ncat 1 \xff\n", r"Received: '\\\\xff' on line 2 of"),
+        ("the 1 2\ncat 1 -1e39\n", "Received: '-1e39' on line 2 of"),
+        ("2 3\ncat 1 2\nmat 1 2\n", "here 3. Received: 2 .* line 2 of"),
+        ("3 2\ncat 1 2\nmat 1 2\n", "have 3 words, as .* 1 .*Received: 2"),
         ("cat\n", "at least 1. Received: 0 numbers .* line 1 of"),
         ("the 1 2\n", "words of the vocabulary.*none of 5"),
         ("", "words of the vocabulary.*none of 5"),
@@ -79,9 +82,30 @@ def test_malformed_line_is_named(text, message, tmp_path):
         read_word_vectors(tmp_path / "v.txt", TOKENIZER)
 
 
+@pytest.mark.parametrize("change", [lambda b: b[:-9], lambda b: b"x" + b])
+def test_broken_gzip_file_is_named(change, tmp_path):
+    whole = gzip.compress(GLOVE.encode())
+    (tmp_path / "v.gz").write_bytes(change(whole))
+    with pytest.raises(ValueError, match="whole file.*Received: .*v.gz"):
+        read_word_vectors(tmp_path / "v.gz", TOKENIZER)
+
+
 def test_other_tokenizers_have_no_word_vectors(tmp_path):
+    (tmp_path / "v.txt").write_text(GLOVE)
     with pytest.raises(ValueError, match="--tokenizer words.*'characters'"):
         read_word_vectors(tmp_path / "v.txt", Characters("ab"))
+
+
+def test_wrong_settings_are_told_before_the_text_is_read(
+    settings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training.session, "prepare", None)
+    characters = config.from_flat({**settings, "tokenizer": "characters"})
+    with pytest.raises(ValueError, match="--tokenizer words.*'characters'"):
+        training.begin(characters, tmp_path / "run")
+    (tmp_path / "v.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="v.txt"):
+        training.begin(config.from_flat(settings), tmp_path / "run")
 
 
 @pytest.fixture
@@ -101,8 +125,7 @@ def settings(tmp_path):
     }
 
 
-@pytest.mark.parametrize("frozen", [False, True])
-@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(("frozen", "tied"), [(False, False), (True, True)])
 def test_run_begins_with_them_and_frozen_ones_stay(
     frozen, tied, settings, tmp_path
 ):

@@ -10,16 +10,17 @@ _SENTENCE_START = re.compile(r"(^|[.!?][\"')\]]*\s+)([\"'(\[]*)([a-z])")
 _ALONE = re.compile(r"\bi\b(?=$|[\s'’,.!?;:])")
 
 
-def readable(text: str) -> str:
+def readable(text: str, prompt: str = "") -> str:
     r"""Makes the text of a word model readable.
 
     Punctuation is joined to its word, quotes to what they hold, contractions
     to theirs, WikiText's `@-@`, `@,@` and `@.@` to their neighbours. A text
-    without a capital, as a model of lower case writes it, gets them where
-    sentences begin, and in "I". Lines stay as they are divided.
+    without a capital behind its prompt, as a model of lower case writes it,
+    gets them where sentences begin, and in "I". Lines stay as they are divided.
 
     Args:
         text: Words with spaces between them.
+        prompt: What of it the model was given. Default "".
 
     Returns:
         The text for people; it cannot be turned back.
@@ -31,7 +32,8 @@ def readable(text: str) -> str:
     # Here, and not by the library: it does not know numbers' marks.
     joined = _MARKS.sub(r"\1", text)
     lines = [_joined(line) for line in joined.split("\n")]
-    if not any(character.isupper() for character in text):
+    written = text.removeprefix(prompt)
+    if not any(character.isupper() for character in written):
         lines = [_with_capitals(line) for line in lines]
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tflm.tokenizers.normalizer import Normalizer
-from tflm.tokenizers.tokenizer import Tokenizer
+from tflm.tokenizers.tokenizer import Tokenizer, batches
 
 _SPECIAL = 4
 _CODE_POINTS = 0x110000
@@ -164,10 +164,10 @@ def _counted(
     texts: Iterable[str | bytes | tf.Tensor], normalizer: Normalizer
 ) -> Counter[str]:
     counts = np.zeros(_CODE_POINTS, np.int64)
-    for text in texts:
+    for batch in batches(texts):
         # The same ops as in `tokenize`: Python's own lower() differs.
-        code_points = tf.strings.unicode_decode(normalizer(text), "UTF-8")
-        found = np.bincount(code_points.numpy())
+        code_points = tf.strings.unicode_decode(normalizer(batch), "UTF-8")
+        found = np.bincount(code_points.flat_values.numpy())
         counts[: len(found)] += found
     return Counter({chr(c): int(counts[c]) for c in np.flatnonzero(counts)})
 

@@ -4,6 +4,7 @@ import abc
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,8 @@ import tensorflow as tf
 from tflm import config, writing
 
 FILE_NAME = "tokenizer.json"
+_BATCH_BYTES = 2**20
+_BATCH_TEXTS = 2**14
 
 
 class Tokenizer(abc.ABC):
@@ -123,3 +126,17 @@ def as_bytes(text: str | bytes | tf.Tensor) -> bytes:
     if isinstance(text, tf.Tensor):
         text = text.numpy()
     return text.encode() if isinstance(text, str) else text
+
+
+def batches(texts: Iterable[str | bytes | tf.Tensor]) -> Iterator[tf.Tensor]:
+    """Strings [B] of about a megabyte: an op for each text would take long."""
+    batch: list[bytes] = []
+    size = 0
+    for text in texts:
+        batch.append(as_bytes(text))
+        size += len(batch[-1])
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_TEXTS:
+            yield tf.constant(batch)
+            batch, size = [], 0
+    if batch:
+        yield tf.constant(batch)

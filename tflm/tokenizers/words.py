@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tflm import config
 from tflm.tokenizers.normalizer import Normalizer
-from tflm.tokenizers.tokenizer import Tokenizer, as_bytes
+from tflm.tokenizers.tokenizer import Tokenizer, batches
 
 # A token that stands right behind another begins with it, as no word can.
 JOINER = " "
@@ -133,12 +133,12 @@ class Words(Tokenizer):
         counts: Counter[bytes] = Counter()
         newlines = spaced = 0
         normalizer = Normalizer(lowercase, normalization)
-        for text in texts:
+        for batch in batches(texts):
             # The same ops as in `tokenize`: Python's own lower() differs.
-            string = as_bytes(normalizer(text))
-            counts.update(string.split())
-            newlines += string.count(b"\n")
-            spaced += string.count(b" \n")
+            for string in normalizer(batch).numpy().tolist():
+                counts.update(string.split())
+                newlines += string.count(b"\n")
+                spaced += string.count(b" \n")
         if splitter == "unicode":
             counts = _counts_of_tokens(counts, unknown_word)
         counts.pop(unknown_word.encode(), None)
@@ -345,7 +345,7 @@ class Words(Tokenizer):
 
 
 def rows_of(words: tf.RaggedTensor, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
-    """The tokens of words, [N,(P)], as rows of lines of words [L,(W)]: [L,(T)]."""
+    """The tokens of words [N,(P)] by the rows of words [L,(W)]: [L,(T)]."""
     starts = tf.gather(tokens.row_splits, words.row_splits)
     return tf.RaggedTensor.from_row_splits(tokens.flat_values, starts)
 

@@ -14,7 +14,7 @@ from tflm.generation import TextGenerator, in_float32
 from tflm.models import LanguageModel
 from tflm.pipelines import Lanes, Sequences, TokenStore, sequences_of
 from tflm.tokenizers import Tokenizer
-from tflm.training import device
+from tflm.training import device, word_vectors
 from tflm.training.callbacks import (
     BestWeights,
     MetricsFile,
@@ -27,7 +27,6 @@ from tflm.training.loop import Loop, Progress
 from tflm.training.progress import ProgressLine
 from tflm.training.run_directory import RunDirectory
 from tflm.training.text import PreparedText, prepare
-from tflm.training.word_vectors import WordVectors, read_word_vectors
 
 _LANES = 64
 _LANE_STEP = 128
@@ -92,6 +91,9 @@ def begin(
     """
     RunDirectory(path).check_free()
     config = dataclasses.replace(config, training=config.training.resolved())
+    if config.model.embeddings is not None:
+        kind = tokenizer.kind if tokenizer else config.tokenizer.tokenizer
+        word_vectors.check(config.model.embeddings, kind)
     text = prepare(config, tokenizer)
     counted = config.model.model == "ngram"
     precision = "float32"
@@ -176,11 +178,11 @@ def _sequences(config: configuration.Config, text: PreparedText) -> Sequences:
 
 def _with_vectors(
     config: configuration.Config, text: PreparedText
-) -> tuple[configuration.Config, WordVectors | None]:
+) -> tuple[configuration.Config, word_vectors.WordVectors | None]:
     """The settings' word vectors, if any, and the settings of their width."""
     if config.model.embeddings is None:
         return config, None
-    vectors = read_word_vectors(
+    vectors = word_vectors.read_word_vectors(
         config.model.embeddings, text.tokenizer, config.training.seed
     )
     width = vectors.table.shape[1]
@@ -199,7 +201,7 @@ def _model(
     config: configuration.Config,
     text: PreparedText,
     precision: str,
-    vectors: WordVectors | None = None,
+    vectors: word_vectors.WordVectors | None = None,
 ) -> LanguageModel:
     """The model, compiled, its weights decided by the seed."""
     training = config.training

@@ -4,8 +4,8 @@ Axes: V vocabulary, D width.
 """
 
 import gzip
-import itertools
 import os
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tflm.tokenizers import Tokenizer, WordPiece, Words
+from tflm.tokenizers import Tokenizer, Words
 from tflm.tokenizers.words import JOINER
+
+_MOST = float(np.finfo(np.float32).max)
 
 
 class WordVectors(NamedTuple):
@@ -68,11 +70,8 @@ def read_word_vectors(
     >>> vectors.table[5], vectors.found, vectors.missing
     (array([1., 2.], dtype=float32), 1, 2)
     """
-    if not isinstance(tokenizer, Words) or isinstance(tokenizer, WordPiece):
-        raise ValueError(
-            "`embeddings` go with --tokenizer words. Received: "
-            f"tokenizer={tokenizer.kind!r}"
-        )
+    check(path, tokenizer.kind)
+    assert isinstance(tokenizer, Words)
     ids = _ids_of_words(tokenizer)
     table: np.ndarray | None = None
     rows: list[int] = []
@@ -98,6 +97,26 @@ def read_word_vectors(
     return WordVectors(table, len(rows), words - len(rows))
 
 
+def check(path: str | os.PathLike[str], kind: str) -> None:
+    """Finds out what can be known to be wrong before the words are known.
+
+    Args:
+        path: The file.
+        kind: The tokenizer's kind.
+
+    Raises:
+        ValueError: If it is not words.
+        OSError: If the file cannot be opened.
+    """
+    if kind != Words.kind:
+        raise ValueError(
+            "`embeddings` go with --tokenizer words. Received: "
+            f"tokenizer={kind!r}"
+        )
+    with Path(path).open("rb"):
+        pass
+
+
 def _ids_of_words(tokenizer: Words) -> dict[bytes, list[int]]:
     """The ids of each word's text; with and without a joiner it is one."""
     ids = defaultdict(list)
@@ -109,42 +128,60 @@ def _ids_of_words(tokenizer: Words) -> dict[bytes, list[int]]:
 
 def _lines(
     path: Path, wanted: set[bytes]
-) -> Iterator[tuple[bytes, list[float]]]:
+) -> Iterator[tuple[bytes, np.ndarray]]:
     """The wanted words with their numbers."""
-    width = None
+    width = words = number = 0  # of words, what word2vec's header says
+    for number, raw in enumerate(_raw_lines(path), start=1):
+        line = raw.rstrip(b" \r\n")
+        fields = line.count(b" ")
+        if number == 1 and fields == 1 and _are_counts(line):
+            words, width = map(int, line.split(b" "))
+            continue
+        width = width or fields
+        word = line.split(b" ", 1)[0]
+        # A word may have spaces inside, but then a number is no part of it.
+        if fields > width and not _is_number(line.split(b" ", 2)[1]):
+            word, *_ = line.rsplit(b" ", width)
+        elif fields != width or not width:
+            found = f"{fields} numbers behind the word"
+            raise _malformed(path, number, found, width)
+        if word in wanted:
+            yield word, _numbers(path, number, line, width)
+    if words and number - 1 < words:
+        raise ValueError(
+            f"`embeddings` must have {words:,} words, as line 1 says. "
+            f"Received: {number - 1:,} in {path}"
+        )
+
+
+def _raw_lines(path: Path) -> Iterator[bytes]:
     open_ = gzip.open if path.suffix == ".gz" else open
-    with open_(path, "rb") as file:
-        for number, raw in enumerate(file, start=1):
-            line = raw.rstrip(b" \r\n")
-            fields = line.count(b" ")
-            if number == 1 and fields == 1 and _are_counts(line):
-                continue  # word2vec's header
-            if width is None:
-                width = fields
-            word = line.split(b" ", 1)[0]
-            # A word may have spaces inside, but then a number is no part of it.
-            if fields > width and not _is_number(line.split(b" ", 2)[1]):
-                word, *_ = line.rsplit(b" ", width)
-            elif fields != width or not width:
-                raise _malformed(
-                    path, number, f"{fields} numbers behind the word", width
-                )
-            if word in wanted:
-                yield word, _numbers(path, number, line, width)
+    try:
+        with open_(path, "rb") as file:
+            yield from file
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(
+            "`embeddings` must be a whole file, compressed by gzip if its "
+            f"name ends in .gz. Received: {path} ({error})"
+        ) from error
 
 
-def _numbers(path: Path, number: int, line: bytes, width: int) -> list[float]:
+def _numbers(path: Path, number: int, line: bytes, width: int) -> np.ndarray:
     fields = line.rsplit(b" ", width)[1:]
-    bad = list(itertools.filterfalse(_is_number, fields))
-    if bad:
-        shown = bad[0].decode("utf-8", "backslashreplace")
-        raise _malformed(path, number, f"{shown!r}", width)
-    return [float(field) for field in fields]
+    try:
+        numbers = np.array([float(field) for field in fields])
+    except ValueError:
+        numbers = np.array(np.nan)
+    if np.all(np.abs(numbers) <= _MOST):
+        return numbers
+    bad = next(field for field in fields if not _is_number(field))
+    shown = bad.decode("utf-8", "backslashreplace")
+    raise _malformed(path, number, f"{shown!r}", width)
 
 
 def _is_number(field: bytes) -> bool:
     try:
-        return bool(np.isfinite(float(field)))
+        return abs(float(field)) <= _MOST
     except ValueError:
         return False
 
@@ -153,9 +190,7 @@ def _are_counts(line: bytes) -> bool:
     return all(field.isdigit() for field in line.split(b" "))
 
 
-def _malformed(
-    path: Path, number: int, found: str, width: int | None
-) -> ValueError:
+def _malformed(path: Path, number: int, found: str, width: int) -> ValueError:
     return ValueError(
         "`embeddings` must have a word and as many finite numbers on each "
         f"line, here {width or 'at least 1'}. Received: {found} on line "
