@@ -20,7 +20,7 @@ from tflm.tokenizers import (
     Words,
 )
 from tflm.tokenizers.alignment import aligned
-from tflm.tokenizers.words import JOINER
+from tflm.tokenizers.splitting import JOINER
 
 _WORD = re.compile(rb"\n|[^ \t\n\v\f\r]+")
 

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from tflm.tokenizers.line_sample import sample_lines
 from tflm.tokenizers.normalizer import Normalizer
+from tflm.tokenizers.splitting import JOINER
 from tflm.tokenizers.word_piece_learner import learn
-from tflm.tokenizers.words import JOINER, Words
+from tflm.tokenizers.words import Words
 
 DEFAULT_SIZE = 8_000
 DEFAULT_SAMPLE = 10_000_000
@@ -159,7 +160,7 @@ class WordPiece(Words):
         return pieces, self._lost_bytes(words, unknown)
 
     def _pieces(self, words: tf.Tensor) -> tf.RaggedTensor:
-        """The pieces of words [N], [N,(P)]; there is always one."""
+        """The pieces of words [U], [U,(P)]; there is always one."""
         # It might have pieces, but stands for all that have none.
         words = tf.where(words == self.unknown_word, _TOO_LONG, words)
         return self._cutter.tokenize(words)

@@ -11,7 +11,7 @@ import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from tflm.tokenizers.words import JOINER
+from tflm.tokenizers.splitting import JOINER
 
 _ROUNDS = 4  # in each, words are cut into the tokens of the one before
 _LONGEST_TOKEN = 50  # characters

@@ -9,28 +9,16 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tflm import config
 from tflm.tokenizers.normalizer import Normalizer
+from tflm.tokenizers.splitting import JOINER, counts_of_tokens, cut, rows_of
 from tflm.tokenizers.tokenizer import Tokenizer, batches
-
-# A token that stands right behind another begins with it, as no word can.
-JOINER = " "
+from tflm.tokenizers.word_table import WordTable
 
 _SPECIAL = 4
 _NEWLINE = "\n"
-# Numbers, words with their apostrophes, and any other character alone. Marks
-# and zero-width joiners stay with what they follow, as in Unicode's own rule
-# (https://www.unicode.org/reports/tr29, WB4).
-_EXTENDS = r"\p{M}\x{200C}\x{200D}"
-_LETTERS = rf"[\p{{L}}\p{{N}}_{_EXTENDS}]+"
-_TOKEN = (
-    r"(\p{N}+(?:[.,]\p{N}+)+"
-    rf"|{_LETTERS}(?:['’]{_LETTERS})*|.[{_EXTENDS}]*)"
-)
-_HASHES = 2**62
 _ENDS_IN_WHITE_SPACE = r"(?s).*[ \t\n\v\f\r]"
 
 
@@ -93,7 +81,7 @@ class Words(Tokenizer):
         self._check()
         self.newline_id = _SPECIAL + self.vocabulary.index(_NEWLINE)
         words = ["", unknown_word, "", "", *self.vocabulary]
-        self._table = _Table(tf.constant([word.encode() for word in words]))
+        self._table = WordTable(tf.constant([word.encode() for word in words]))
         # Whether a token begins a word, and its text without the joiner.
         self._begins = tf.constant([word[:1] != JOINER for word in words])
         surfaces = [word.removeprefix(JOINER) for word in words]
@@ -140,7 +128,7 @@ class Words(Tokenizer):
                 newlines += string.count(b"\n")
                 spaced += string.count(b" \n")
         if splitter == "unicode":
-            counts = _counts_of_tokens(counts, unknown_word)
+            counts = counts_of_tokens(counts, unknown_word)
         counts.pop(unknown_word.encode(), None)
         kept = [word for word in counts if counts[word] >= min_count]
         if not kept:
@@ -248,7 +236,7 @@ class Words(Tokenizer):
         words = tf.strings.split(self.normalizer(strings))  # [B,(W)]
         if self.splitter == "white_space":
             return words
-        return rows_of(words, _cut(words.flat_values, self.unknown_word))
+        return rows_of(words, cut(words.flat_values, self.unknown_word))
 
     def _check(self) -> None:
         if self.splitter not in config.SPLITTERS:
@@ -290,14 +278,15 @@ class Words(Tokenizer):
         # Most words stand there often: each is cut and looked up once.
         distinct, places = tf.unique(words.flat_values)
         ids, lost = self._ids(distinct)
-        return rows_of(words, tf.gather(ids, places)), tf.gather(lost, places)
+        ids, lost = tf.gather(ids, places), tf.gather(lost, places)
+        return rows_of(words, ids), lost
 
     def _ids(self, words: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
         """The ids of words [U], [U,(P)], and their bytes lost, int64 [U]."""
         if self.splitter == "white_space":
             tokens = tf.RaggedTensor.from_uniform_row_length(words, 1)
         else:
-            tokens = _cut(words, self.unknown_word)
+            tokens = cut(words, self.unknown_word)
         ids = self._table.ids(tokens.flat_values)
         lost = self._lost_bytes(tokens.flat_values, ids == self.unk_id)
         of_words = tf.reduce_sum(tokens.with_flat_values(lost), axis=1)
@@ -342,64 +331,3 @@ class Words(Tokenizer):
         pieces = tf.gather(self._surfaces, flat)
         pieces = tf.where(space, " " + pieces, pieces)
         return tf.strings.reduce_join(ids.with_flat_values(pieces), axis=-1)
-
-
-def rows_of(words: tf.RaggedTensor, tokens: tf.RaggedTensor) -> tf.RaggedTensor:
-    """The tokens of words [N,(P)] by the rows of words [L,(W)]: [L,(T)]."""
-    starts = tf.gather(tokens.row_splits, words.row_splits)
-    return tf.RaggedTensor.from_row_splits(tokens.flat_values, starts)
-
-
-def _cut(words: tf.Tensor, unknown_word: str) -> tf.RaggedTensor:
-    """The tokens of words [N], [N,(P)], all but the first with a joiner."""
-    # No word has a newline inside: it marks where a token ends.
-    marked = tf.strings.regex_replace(words, _TOKEN, "\\1\n")
-    marked = tf.where(words == unknown_word, words, marked)
-    tokens = tf.strings.split(marked)
-    flat, row = tokens.flat_values, tokens.value_rowids()
-    joined = tf.concat([row[:1] < 0, row[1:] == row[:-1]], axis=0)
-    return tokens.with_flat_values(tf.where(joined, JOINER + flat, flat))
-
-
-def _counts_of_tokens(
-    counts: Counter[bytes], unknown_word: str
-) -> Counter[bytes]:
-    """The counts of tokens in words that occur as often as they are said to."""
-    tokens = _cut(tf.constant(list(counts), tf.string), unknown_word)
-    times = np.fromiter(counts.values(), np.int64, len(counts))
-    of_tokens: Counter[bytes] = Counter()
-    for token, number in zip(
-        tokens.flat_values.numpy().tolist(),
-        times[tokens.value_rowids()].tolist(),
-        strict=True,
-    ):
-        of_tokens[token] += number
-    return of_tokens
-
-
-class _Table:
-    """Ids of words by binary search over hashes: constants, no hash table.
-
-    A table of TensorFlow's would have to be initialised where an export is
-    loaded. A word found by its hash is compared, so that no other passes.
-    """
-
-    def __init__(self, surfaces: tf.Tensor):
-        hashes = _hash(surfaces).numpy()
-        hashes[:_SPECIAL] = -1  # no text turns into a special id
-        order = np.argsort(hashes, kind="stable")
-        self.hashes = tf.constant(hashes[order])
-        self.order = tf.constant(order.astype(np.int32))
-        self.surfaces = surfaces
-
-    def ids(self, words: tf.Tensor) -> tf.Tensor:
-        """The ids, int32, of `words`; `unk_id` for those not there."""
-        place = tf.searchsorted(self.hashes, _hash(words))
-        place = tf.minimum(place, tf.size(self.order) - 1)
-        found = tf.gather(self.order, place)
-        same = tf.gather(self.surfaces, found) == words
-        return tf.where(same & (found >= _SPECIAL), found, Words.unk_id)
-
-
-def _hash(words: tf.Tensor) -> tf.Tensor:
-    return tf.strings.to_hash_bucket_fast(words, _HASHES)

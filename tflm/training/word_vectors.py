@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tflm.tokenizers import Tokenizer, Words
-from tflm.tokenizers.words import JOINER
+from tflm.tokenizers.splitting import JOINER
 
 _MOST = float(np.finfo(np.float32).max)
 
