@@ -188,6 +188,21 @@ def test_dataset_prepared_elsewhere_needs_no_builder_and_no_network(tmp_path):
     assert found == {"train": ["a"], "test": ["b"]}
 
 
+def test_folder_of_a_prepared_version_is_read_whatever_its_name(tmp_path):
+    (tmp_path / "a.txt").write_text("prepared by another program")
+    builder = ToyManual(data_dir=tmp_path / "elsewhere")
+    settings = tfds.download.DownloadConfig(manual_dir=tmp_path)
+    builder.download_and_prepare(download_config=settings)
+    moved = (tmp_path / "elsewhere/toy_manual/1.0.0").rename(
+        tmp_path / "corpus"
+    )
+    data = datasets.load(
+        DataConfig(data_dir=str(moved), validation_fraction=0, test_fraction=0)
+    )
+    [piece] = data.splits["train"].as_numpy_iterator()
+    assert piece["text"] == b"prepared by another program"
+
+
 def test_older_version_is_read_but_not_prepared(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text("text")
     monkeypatch.setattr(ToyDownload, "url", (tmp_path / "a.txt").as_uri())

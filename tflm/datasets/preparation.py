@@ -20,6 +20,7 @@ from tflm.datasets.wikitext import corpus, wikitext_dataset_builder
 
 _WIKITEXT = wikitext_dataset_builder.NAMES
 _CACHE = "~/.cache/tflm"
+_INFO_FILE = "dataset_info.json"  # in the folder of a prepared version
 _MOST_CHARACTERS = 300
 _WAYS_OUT = (
     "If it can be prepared elsewhere, give its folder with --data_dir; else "
@@ -38,7 +39,8 @@ def open_builder(
     Args:
         config: `dataset` is one of the names of WikiText, such as
             wikitext-2-raw, or any TFDS name, perhaps with configuration and
-            version: `name/configuration:1.0.0`.
+            version: `name/configuration:1.0.0`. It is not looked at where
+            `data_dir` is the folder of one prepared version.
 
     Returns:
         The builder. Nothing is prepared yet.
@@ -52,6 +54,9 @@ def open_builder(
     'wikitext/103-raw/1.0.0'
     """
     folder = _data_dir(config)
+    if folder is not None and (Path(folder) / _INFO_FILE).is_file():
+        # Whoever prepared it, wherever: nothing of its code is needed.
+        return tfds.builder_from_directory(folder)
     builder = _named(config, folder)
     if (
         folder is None
