@@ -34,9 +34,10 @@ def export(
     `OneStep`, `score` and `next_token_probabilities` of `TextScorer`. Once
     loaded in Python it also has the methods
     `generate_one_step(inputs, states=None, ...)` of `OneStep` and
-    `unknown_bytes(text)` of the tokenizer. With subwords it has operations of
-    `tensorflow_text`, which has to be imported before it is loaded, and which
-    TensorFlow Serving has; `assets.extra/op_libraries.json` says so.
+    `unknown_bytes(text)` of the tokenizer. With subwords or a normal form it
+    has operations of `tensorflow_text`, which has to be imported before it is
+    loaded, and which TensorFlow Serving has; `assets.extra/op_libraries.json`
+    says so.
 
     Args:
         model: A `LanguageModel`.

@@ -65,6 +65,9 @@ class Tokenizer(abc.ABC):
     def unknown_bytes(self, strings: tf.Tensor) -> tf.Tensor:
         """UTF-8 bytes of the pieces that `tokenize` maps to `unk_id`.
 
+        They are counted in the text that is cut: in lower case and in its
+        normal form, if the tokenizer gives it one.
+
         Args:
             strings: A scalar string or strings [B].
 
