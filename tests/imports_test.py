@@ -33,6 +33,7 @@ STAGES = (
 FOUNDATION: dict[str, tuple[str, ...]] = {
     "__version__": (),
     "config": (),
+    "parallel": (),
     "writing": (),
     "presets": ("config",),
     "generation_settings": ("config",),

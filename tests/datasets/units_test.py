@@ -1,10 +1,12 @@
+import json
 import re
 
 import pytest
 import tensorflow as tf
 
-from tflm.datasets import divided, documents
-from tflm.datasets.documents import Piece, cut
+from tflm.config import DataConfig
+from tflm.datasets import divided, documents, load, pieces_of
+from tflm.datasets.documents import PIECE_BYTES, Piece, cut
 
 TEXT = "One. Two!\nline two\n\n \nThree? four\n   \n\n"
 SIGNATURE = {
@@ -89,3 +91,25 @@ def test_unit_without_an_end_is_handed_on_in_bounded_pieces(monkeypatch):
         True,
     ]
     assert [piece.ends for piece in lines].count(True) == 2
+
+
+@pytest.mark.parametrize("ending", ["txt", "csv", "jsonl"])
+@pytest.mark.parametrize("unit", ["document", "line", "sentence"])
+def test_one_line_of_megabytes_is_handed_on_in_pieces(tmp_path, ending, unit):
+    text = "no end in sight é " * 200_000  # 3.8 MB
+    rows = {
+        "txt": text,
+        "csv": f"text\n{text}\n",
+        "jsonl": json.dumps({"text": text}),
+    }
+    path = tmp_path / f"one.{ending}"
+    path.write_text(rows[ending], encoding="utf-8")
+    config = DataConfig(
+        train_file=str(path), validation_fraction=0, test_fraction=0
+    )
+    train = divided(load(config).splits["train"], unit)
+    pieces = list(pieces_of(train))
+    assert max(len(piece.text) for piece in pieces) <= PIECE_BYTES
+    whole = b"".join(piece.text for piece in pieces).decode()
+    assert whole == (text if unit == "document" else text.strip())
+    assert [piece.starts for piece in pieces].count(True) == 1

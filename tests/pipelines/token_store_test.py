@@ -3,7 +3,9 @@ import errno
 import hashlib
 import itertools
 import json
+import os
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -196,6 +198,32 @@ def test_store_that_is_not_whole_is_written_anew(tmp_path):
     assert_holds(store, PIECES)
 
 
+def test_store_of_another_tokenizer_is_refused(tmp_path):
+    pieces, other = dataset(PIECES), Characters("ab")
+    pipelines.prepare(pieces, TOKENIZER, tmp_path)
+    [own] = tmp_path.iterdir()
+    pipelines.prepare(pieces, other, tmp_path)
+    [others] = set(tmp_path.iterdir()) - {own}
+    shutil.rmtree(own)
+    others.rename(own)
+    message = f"{own}, which is one of another tokenizer. Delete that folder"
+    with pytest.raises(ValueError, match=message):
+        pipelines.prepare(pieces, TOKENIZER, tmp_path)
+    with pytest.raises(ValueError, match=message):
+        TokenStore.open(own, TOKENIZER)
+    assert TokenStore.open(own, other).counts.tokens
+
+
+def test_store_that_was_cut_is_refused(tmp_path):
+    store = pipelines.prepare(dataset(PIECES), TOKENIZER, tmp_path)
+    [directory] = tmp_path.iterdir()
+    needed = 2 * store.counts.tokens
+    os.truncate(directory / "targets.bin", needed - 2)
+    message = f"has {needed - 2} bytes of {needed}. Delete that folder"
+    with pytest.raises(ValueError, match=message):
+        pipelines.prepare(dataset(PIECES), TOKENIZER, tmp_path)
+
+
 def test_text_that_breaks_off_leaves_no_store(tmp_path):
     passes = []
 
@@ -263,7 +291,7 @@ def test_text_that_changes_while_it_is_read_leaves_nothing(tmp_path):
     passes = itertools.count()
 
     def elements():
-        text = "abc" if next(passes) < 2 else "abd"
+        text = "abc" if next(passes) < 1 else "abd"
         yield {"text": text.encode(), "starts": True, "ends": True}
 
     pieces = tf.data.Dataset.from_generator(

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import tensorflow as tf
+
+from tflm.datasets.documents import Piece
+from tflm.datasets.piece_dataset import dataset_of, pieces_of
 
 _FORM = re.compile(r"(\d+)/(\d+)")
 
@@ -46,13 +48,11 @@ def sharded(pieces: tf.data.Dataset, shard: str) -> tf.data.Dataset:
     """
     index, count = parse_shard(shard)
 
-    def elements() -> Iterator[dict[str, Any]]:
+    def own() -> Iterator[Piece]:
         document = -1
-        for piece in pieces.as_numpy_iterator():
-            document += bool(piece["starts"])
+        for piece in pieces_of(pieces):
+            document += piece.starts
             if document % count == index:
                 yield piece
 
-    return tf.data.Dataset.from_generator(
-        elements, output_signature=pieces.element_spec
-    )
+    return dataset_of(own)

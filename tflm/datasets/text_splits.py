@@ -2,9 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
 
 import tensorflow as tf
 
@@ -12,12 +11,7 @@ from tflm import config as configuration
 from tflm.datasets import local_files, tfds_text
 from tflm.datasets.documents import Piece, Source
 from tflm.datasets.held_out import SPLITS, HeldOut
-
-_SIGNATURE = {
-    "text": tf.TensorSpec((), tf.string),
-    "starts": tf.TensorSpec((), tf.bool),
-    "ends": tf.TensorSpec((), tf.bool),
-}
+from tflm.datasets.piece_dataset import dataset_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +97,7 @@ def load(config: configuration.DataConfig) -> TextSplits:
         else:
             continue
         if any(piece.text for piece in pieces()):
-            splits[split] = _dataset(pieces)
+            splits[split] = dataset_of(pieces)
         elif split == "train" or split not in sources:
             raise _without_text(split, config)
     return TextSplits(name, splits)
@@ -127,13 +121,6 @@ def _pieces(
     """The pieces of a source that belong to a split; by default all."""
     for document in source():
         yield from document.part(split, held_out or HeldOut())
-
-
-def _dataset(pieces: Callable[[], Iterator[Piece]]) -> tf.data.Dataset:
-    def elements() -> Iterator[dict[str, Any]]:
-        return (piece._asdict() for piece in pieces())
-
-    return tf.data.Dataset.from_generator(elements, output_signature=_SIGNATURE)
 
 
 def _without_text(split: str, config: configuration.DataConfig) -> ValueError:

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import tensorflow as tf
 
 from tflm.datasets.documents import PIECE_BYTES, Piece, cut
+from tflm.datasets.piece_dataset import dataset_of, pieces_of
 from tflm.datasets.sentences import sentences
 
 # A blank line, and all further ones.
@@ -31,17 +31,7 @@ def divided(pieces: tf.data.Dataset, unit: str) -> tf.data.Dataset:
         return pieces
     division = _DIVISIONS[unit]
 
-    def elements() -> Iterator[dict[str, Any]]:
-        return (piece._asdict() for piece in _divide(_read(pieces), division))
-
-    return tf.data.Dataset.from_generator(
-        elements, output_signature=pieces.element_spec
-    )
-
-
-def _read(pieces: tf.data.Dataset) -> Iterator[Piece]:
-    for piece in pieces.as_numpy_iterator():
-        yield Piece(piece["text"], bool(piece["starts"]), bool(piece["ends"]))
+    return dataset_of(lambda: _divide(pieces_of(pieces), division))
 
 
 def _divide(

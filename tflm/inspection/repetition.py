@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tflm.datasets import divided
+from tflm.datasets import divided, pieces_of
 
 # Shorter paragraphs, such as headings, repeat without telling anything.
 LEAST_CHARACTERS = 60
@@ -77,12 +77,12 @@ def find_repetition(
 
 def _documents(pieces: tf.data.Dataset) -> Iterator[bytes]:
     digest: Any = None
-    for piece in pieces.as_numpy_iterator():
-        if piece["starts"]:
+    for piece in pieces_of(pieces):
+        if piece.starts:
             if digest is not None:
                 yield digest.digest()
             digest = hashlib.blake2b(digest_size=16)
-        digest.update(piece["text"])
+        digest.update(piece.text)
     if digest is not None:
         yield digest.digest()
 
@@ -90,8 +90,8 @@ def _documents(pieces: tf.data.Dataset) -> Iterator[bytes]:
 def _paragraphs(
     pieces: tf.data.Dataset, unit: str
 ) -> Iterator[tuple[bytes, str]]:
-    for piece in divided(pieces, unit).as_numpy_iterator():
-        text = " ".join(piece["text"].decode("utf-8", "replace").split())
+    for piece in pieces_of(divided(pieces, unit)):
+        text = " ".join(piece.text.decode("utf-8", "replace").split())
         if len(text) >= LEAST_CHARACTERS:
             digest = hashlib.blake2b(text.encode(), digest_size=16)
             yield digest.digest(), text

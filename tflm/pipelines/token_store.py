@@ -4,26 +4,29 @@ Axes: B batch, (T) tokens of a piece, ragged, N all targets of the split.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import mmap
 import os
 import shutil
 import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tflm import writing
+from tflm import parallel, writing
+from tflm.datasets import Piece, pieces_of
 from tflm.tokenizers import Tokenizer
 
-_FORMAT = 1
-# Tokenized at once, by each of two threads: at most 2 MiB of text, whose ids
-# and what leads to them take a hundred times as much.
-_PIECES = 2
-_THREADS = 2
+_FORMAT = 2
+# Tokenized at once, by each of two threads: what leads from a text to its ids
+# takes a hundred times as much as the text.
+_BATCH_BYTES = 2**20
+_BATCH_PIECES = 2**14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +59,29 @@ class TokenStore:
     text_hash: str
 
     @classmethod
-    def open(cls, directory: str | os.PathLike[str]) -> "TokenStore":
-        """Opens a store that `prepare` wrote."""
+    def open(
+        cls,
+        directory: str | os.PathLike[str],
+        tokenizer: Tokenizer | None = None,
+    ) -> "TokenStore":
+        """Opens a store that `prepare` wrote.
+
+        Args:
+            directory: The store's folder.
+            tokenizer: Optional tokenizer that its ids have to be of.
+
+        Raises:
+            ValueError: If it is of another tokenizer, or not whole.
+        """
         directory = Path(directory)
         meta = json.loads((directory / "store.json").read_text())
+        if tokenizer and meta["tokenizer"] != tokenizer.fingerprint():
+            raise _unfit(directory, "is one of another tokenizer")
         counts = Counts(**meta["counts"])
+        there = (directory / "targets.bin").stat().st_size
+        needed = counts.tokens * np.dtype(meta["dtype"]).itemsize
+        if there != needed:
+            raise _unfit(directory, f"has {there:,} bytes of {needed:,}")
         targets = np.memmap(
             directory / "targets.bin",
             dtype=meta["dtype"],
@@ -122,7 +143,8 @@ def prepare(
         The `TokenStore`.
 
     Raises:
-        ValueError: If the text holds no token.
+        ValueError: If the text holds no token, or if what stands under the
+            store's name is another store or not whole.
     """
     text_hash = hash_text(pieces)
     key = f"{_FORMAT} {text_hash} {tokenizer.fingerprint()}"
@@ -133,9 +155,7 @@ def prepare(
         shutil.rmtree(directory, ignore_errors=True)
         try:
             with writing.new_directory(directory) as beside:
-                _write(beside, pieces, tokenizer, text_hash)
-                # A hash costs little beside the ids.
-                if hash_text(pieces) != text_hash:
+                if _write(beside, pieces, tokenizer, text_hash) != text_hash:
                     raise ValueError(
                         "the text must not change while it is read: its "
                         "files are others than a moment ago. Start again"
@@ -144,18 +164,28 @@ def prepare(
             # Another process may have written the same store meanwhile.
             if not (directory / "store.json").is_file():
                 raise
-    return TokenStore.open(directory)
+    return TokenStore.open(directory, tokenizer)
+
+
+def _unfit(directory: Path, fault: str) -> ValueError:
+    return ValueError(
+        "`cache_dir` must hold stores as they were written. Received: "
+        f"{directory}, which {fault}. Delete that folder: it is made anew"
+    )
 
 
 def hash_text(pieces: tf.data.Dataset) -> str:
     """SHA-256 of the pieces' texts and flags, in order."""
     digest = hashlib.sha256()
-    for piece in pieces.as_numpy_iterator():
-        text = piece["text"]
-        flags = (bool(piece["starts"]), bool(piece["ends"]), len(text))
-        digest.update(struct.pack("<??Q", *flags))
-        digest.update(text)
+    for piece in pieces_of(pieces):
+        _add(digest, piece)
     return digest.hexdigest()
+
+
+def _add(digest: Any, piece: Piece) -> None:
+    flags = (piece.starts, piece.ends, len(piece.text))
+    digest.update(struct.pack("<??Q", *flags))
+    digest.update(piece.text)
 
 
 def _write(
@@ -163,25 +193,27 @@ def _write(
     pieces: tf.data.Dataset,
     tokenizer: Tokenizer,
     text_hash: str,
-) -> None:
+) -> str:
+    """Writes the store's files; returns the hash of the text that was read."""
+    digest = hashlib.sha256()
     dtype = np.uint16 if tokenizer.vocabulary_size <= 2**16 else np.uint32
     totals = np.zeros(4, np.int64)
     starts: list[int] = []
     written = ends = 0
-    batches = pieces.batch(_PIECES).map(
-        _counting(tokenizer), num_parallel_calls=_THREADS, deterministic=True
-    )
+    batches = parallel.mapped(_counting(tokenizer), _batches(pieces))
     with (directory / "targets.bin").open("wb") as file:
-        for ids, flags, sums in batches.as_numpy_iterator():
+        for batch, ids, splits, sums in batches:
             totals += sums
-            for row, (begins, finishes) in zip(ids, flags, strict=True):
-                if begins:
+            for place, piece in enumerate(batch):
+                _add(digest, piece)
+                row = ids[splits[place] : splits[place + 1]]
+                if piece.starts:
                     starts.append(written)
                 file.write(row.astype(dtype).tobytes())
-                if finishes:
+                if piece.ends:
                     file.write(dtype(Tokenizer.end_id).tobytes())
-                written += len(row) + int(finishes)
-                ends += int(finishes)
+                written += len(row) + piece.ends
+                ends += piece.ends
     if not written:
         raise ValueError("the text must hold a token. Received: an empty text")
     np.save(directory / "starts.npy", np.array(starts, np.int64))
@@ -190,17 +222,35 @@ def _write(
         "dtype": np.dtype(dtype).name,
         "counts": dataclasses.asdict(counts),
         "text_hash": text_hash,
+        "tokenizer": tokenizer.fingerprint(),
     }
     writing.write_json(directory / "store.json", meta)
+    return digest.hexdigest()
 
 
-def _counting(tokenizer: Tokenizer):  # type: ignore[no-untyped-def]
-    """Maps a batch of pieces to ids [B,(T)], flags [B,2] and four sums."""
+def _batches(pieces: tf.data.Dataset) -> Iterator[list[Piece]]:
+    """Pieces in lists of about a megabyte of text."""
+    batch: list[Piece] = []
+    size = 0
+    for piece in pieces_of(pieces):
+        batch.append(piece)
+        size += len(piece.text)
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_PIECES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
-    # Rewriting what has no Python in it takes most of a second.
-    @tf.autograph.experimental.do_not_convert
-    def count(batch: dict[str, tf.Tensor]) -> tuple[tf.RaggedTensor, ...]:
-        text = batch["text"]  # [B]
+
+def _counting(tokenizer: Tokenizer) -> Callable[[list[Piece]], tuple]:
+    """Makes of a list of pieces: itself, ids [N], where rows begin, sums."""
+
+    @functools.partial(
+        tf.function,
+        input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,
+    )
+    def count(text: tf.Tensor) -> tuple[tf.Tensor, ...]:
         ids, lost = tokenizer.tokenize_and_count(text)  # [B,(T)]
         unknown = tf.cast(ids.flat_values == Tokenizer.unk_id, tf.int64)
         sums = [
@@ -209,7 +259,11 @@ def _counting(tokenizer: Tokenizer):  # type: ignore[no-untyped-def]
             tf.reduce_sum(tf.strings.length(text, "UTF8_CHAR")),
             tf.reduce_sum(tf.strings.length(text, "BYTE")),
         ]
-        flags = tf.stack([batch["starts"], batch["ends"]], axis=1)  # [B,2]
-        return ids, flags, tf.stack([tf.cast(s, tf.int64) for s in sums])
+        totals = tf.stack([tf.cast(s, tf.int64) for s in sums])
+        return ids.flat_values, ids.row_splits, totals
 
-    return count
+    def of(batch: list[Piece]) -> tuple:
+        text = tf.constant([piece.text for piece in batch], tf.string)
+        return batch, *(tensor.numpy() for tensor in count(text))
+
+    return of

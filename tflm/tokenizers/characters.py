@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tflm import parallel
+from tflm.tokenizers.batches import batches
 from tflm.tokenizers.normalizer import Normalizer
-from tflm.tokenizers.tokenizer import Tokenizer, batches
+from tflm.tokenizers.tokenizer import Tokenizer
 
 _SPECIAL = 4
 _CODE_POINTS = 0x110000
@@ -163,11 +165,13 @@ class Characters(Tokenizer):
 def _counted(
     texts: Iterable[str | bytes | tf.Tensor], normalizer: Normalizer
 ) -> Counter[str]:
-    counts = np.zeros(_CODE_POINTS, np.int64)
-    for batch in batches(texts):
+    def count(batch: tf.Tensor) -> np.ndarray:
         # The same ops as in `tokenize`: Python's own lower() differs.
         code_points = tf.strings.unicode_decode(normalizer(batch), "UTF-8")
-        found = np.bincount(code_points.flat_values.numpy())
+        return np.bincount(code_points.flat_values.numpy())
+
+    counts = np.zeros(_CODE_POINTS, np.int64)
+    for found in parallel.mapped(count, batches(texts)):
         counts[: len(found)] += found
     return Counter({chr(c): int(counts[c]) for c in np.flatnonzero(counts)})
 

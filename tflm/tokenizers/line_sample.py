@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
-from tflm.tokenizers.tokenizer import as_bytes
+from tflm.tokenizers.batches import each
 
 # A line longer than this is several.
 _LONGEST = 2_000
@@ -50,7 +50,7 @@ def sample_lines(
 
 
 def _lines(texts: Iterable[str | bytes | tf.Tensor]) -> Iterator[str]:
-    for text in texts:
-        for line in as_bytes(text).decode("utf-8", "replace").split("\n"):
+    for text in each(texts):
+        for line in text.decode("utf-8", "replace").split("\n"):
             for first in range(0, len(line), _LONGEST):
                 yield line[first : first + _LONGEST]

@@ -4,7 +4,6 @@ import abc
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,8 +12,6 @@ import tensorflow as tf
 from tflm import config, writing
 
 FILE_NAME = "tokenizer.json"
-_BATCH_BYTES = 2**20
-_BATCH_TEXTS = 2**14
 
 
 class Tokenizer(abc.ABC):
@@ -122,24 +119,3 @@ def read_config(
     if kind not in kinds:
         raise ValueError(config.unknown("tokenizer", kind, kinds))
     return kinds[kind].from_config(saved)
-
-
-def as_bytes(text: str | bytes | tf.Tensor) -> bytes:
-    """The UTF-8 of a text, whatever holds it."""
-    if isinstance(text, tf.Tensor):
-        text = text.numpy()
-    return text.encode() if isinstance(text, str) else text
-
-
-def batches(texts: Iterable[str | bytes | tf.Tensor]) -> Iterator[tf.Tensor]:
-    """Strings [B] of about a megabyte: an op for each text would take long."""
-    batch: list[bytes] = []
-    size = 0
-    for text in texts:
-        batch.append(as_bytes(text))
-        size += len(batch[-1])
-        if size >= _BATCH_BYTES or len(batch) >= _BATCH_TEXTS:
-            yield tf.constant(batch)
-            batch, size = [], 0
-    if batch:
-        yield tf.constant(batch)

@@ -14,7 +14,8 @@ import tensorflow as tf
 from tflm import config
 from tflm.tokenizers.normalizer import Normalizer
 from tflm.tokenizers.splitting import JOINER, counts_of_tokens, cut, rows_of
-from tflm.tokenizers.tokenizer import Tokenizer, batches
+from tflm.tokenizers.tokenizer import Tokenizer
+from tflm.tokenizers.word_counts import counted
 from tflm.tokenizers.word_table import WordTable
 
 _SPECIAL = 4
@@ -118,15 +119,8 @@ class Words(Tokenizer):
         Raises:
             ValueError: If no word is left.
         """
-        counts: Counter[bytes] = Counter()
-        newlines = spaced = 0
         normalizer = Normalizer(lowercase, normalization)
-        for batch in batches(texts):
-            # The same ops as in `tokenize`: Python's own lower() differs.
-            for string in normalizer(batch).numpy().tolist():
-                counts.update(string.split())
-                newlines += string.count(b"\n")
-                spaced += string.count(b" \n")
+        counts, newlines, spaced = counted(texts, normalizer)
         if splitter == "unicode":
             counts = counts_of_tokens(counts, unknown_word)
         counts.pop(unknown_word.encode(), None)

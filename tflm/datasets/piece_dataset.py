@@ -1,0 +1,67 @@
+"""Pieces of documents as a `tf.data.Dataset`, and back. Axes: B pieces."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from tflm.datasets.documents import PIECE_BYTES, Piece
+
+_MOST_PIECES = 1024
+_READ_AT_ONCE = 16
+_SIGNATURE = {
+    "text": tf.TensorSpec([None], tf.string),
+    "starts": tf.TensorSpec([None], tf.bool),
+    "ends": tf.TensorSpec([None], tf.bool),
+}
+
+
+def dataset_of(pieces: Callable[[], Iterator[Piece]]) -> tf.data.Dataset:
+    """A data set of pieces, read from the start at every pass.
+
+    Args:
+        pieces: Gives the pieces in order.
+
+    Returns:
+        `tf.data.Dataset` of dicts of scalars, see `TextSplits`.
+
+    Example:
+    >>> dataset = dataset_of(lambda: iter([Piece(b"a", True, False)]))
+    >>> [piece] = dataset.as_numpy_iterator()
+    >>> piece["text"], bool(piece["starts"]), bool(piece["ends"])
+    (b'a', True, False)
+    """
+    # A call into Python takes as long as hundreds of short pieces do.
+    return tf.data.Dataset.from_generator(
+        lambda: _batches(pieces()), output_signature=_SIGNATURE
+    ).unbatch()
+
+
+def pieces_of(dataset: tf.data.Dataset) -> Iterator[Piece]:
+    """The pieces of such a data set."""
+    # A call of a data set, too: a few long pieces at once are not too many.
+    for batch in dataset.batch(_READ_AT_ONCE).as_numpy_iterator():
+        columns = (
+            batch["text"],
+            batch["starts"].tolist(),
+            batch["ends"].tolist(),
+        )
+        yield from map(Piece, *columns)
+
+
+def _batches(pieces: Iterator[Piece]) -> Iterator[dict[str, Any]]:
+    batch: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        batch.append(piece)
+        size += len(piece.text)
+        if size >= PIECE_BYTES or len(batch) >= _MOST_PIECES:
+            yield _columns(batch)
+            batch, size = [], 0
+    if batch:
+        yield _columns(batch)
+
+
+def _columns(batch: list[Piece]) -> dict[str, Any]:
+    texts, starts, ends = zip(*batch, strict=True)
+    return {"text": texts, "starts": starts, "ends": ends}

@@ -1,0 +1,36 @@
+"""Texts in batches: an operation for each text would take long."""
+
+from collections.abc import Iterable, Iterator
+
+import tensorflow as tf
+
+_BATCH_BYTES = 2**20
+_BATCH_TEXTS = 2**14
+_READ_AT_ONCE = 16
+
+
+def batches(texts: Iterable[str | bytes | tf.Tensor]) -> Iterator[tf.Tensor]:
+    """Strings [B] of about a megabyte."""
+    batch: list[bytes] = []
+    size = 0
+    for text in each(texts):
+        batch.append(text)
+        size += len(text)
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_TEXTS:
+            yield tf.constant(batch)
+            batch, size = [], 0
+    if batch:
+        yield tf.constant(batch)
+
+
+def each(texts: Iterable[str | bytes | tf.Tensor]) -> Iterator[bytes]:
+    """The UTF-8 of each text, whatever holds it."""
+    if isinstance(texts, tf.data.Dataset):
+        # A call of a data set takes longer than a short text does.
+        for batch in texts.batch(_READ_AT_ONCE).as_numpy_iterator():
+            yield from batch
+        return
+    for text in texts:
+        if isinstance(text, tf.Tensor):
+            text = text.numpy()
+        yield text.encode() if isinstance(text, str) else text
