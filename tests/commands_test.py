@@ -195,9 +195,49 @@ def test_run_and_saved_model_give_one_text_for_one_seed(capsys, run):
 
 
 @pytest.mark.parametrize(
+    "flags",
+    [
+        ["--stream", "--prompt", "the c"],
+        ["--num_beams", "3", "--json", "--prompt", "the c", ""],
+        ["--num_beams", "2", "--beam_method", "stochastic"],
+        ["--num_beams", "2", "--beam_method", "multinomial", "--top_k", "5"],
+    ],
+    ids=str,
+)
+def test_every_way_gives_one_text_from_run_and_saved_model(capsys, run, flags):
+    settings = ["--max_new_tokens", "12", "--seed", "4"]
+    ways = [
+        outcome(capsys, generate, model, *flags, *settings)
+        for model in ("runs/words", "saved_models/words/1")
+    ]
+    assert ways[0] == ways[1]
+    code, out, err = ways[0]
+    assert (code, err) == (0, "")
+    if "--json" in flags:
+        rows = [json.loads(line) for line in out.splitlines()]
+        assert [row["prompt"] for row in rows] == ["the c"] * 3 + [""] * 3
+        assert rows[0]["score"] >= rows[1]["score"] >= rows[2]["score"]
+        assert rows[0]["text"].startswith("the c")
+
+
+def test_what_an_export_fixes_is_no_flag_for_it(capsys, run):
+    model = "saved_models/words/1"
+    code, out, err = outcome(capsys, generate, model, "--stop", "x")
+    assert (code, out) == (1, "")
+    [line] = err.splitlines()
+    assert "`stop` is fixed when a model is exported: give --stop" in line
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--num_samples", "0"], "`num_samples` must be at least 1"),
+        (["--num_beams", "2000"], "`num_beams` must be from 0 (off) to 1024"),
+        (["--min_p", "2"], "`min_p` must be from 0 (off) to 1"),
+        (["--no_repeat_ngram", "-1"], "`no_repeat_ngram` must be from 0"),
+        (["--repetition_penalty", "0.5"], "at least 1 (off)"),
+        (["--stop", ""], "`stop` must be strings that are not empty"),
+        (["--stream", "--num_samples", "2"], "`stream` writes one text"),
         (["--temperature", "-1"], "`temperature` must be finite and at least"),
         (["--top_p", "0"], "`top_p` must be above 0 and at most 1"),
         (["--tempature", "1"], "did you mean '--temperature'?"),

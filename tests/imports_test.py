@@ -49,6 +49,7 @@ WHOLE = tuple(
         "documentation",
         "imports",
         "datasets/wikitext/recipe",
+        "generation/constrained",
         "flags/commands",
         "flags/settings",
         "models/gpt_context",

@@ -22,17 +22,44 @@ def generate(cell, weights, vocabulary, prompt, *, seed=0, **settings):
     units = len(weights[2])
     states = [np.zeros((2, units)) for _ in weights[1:-2:3]]
     completion = ""
+    stop = settings.pop("stop", ())
+    rules = {
+        name: settings.pop(name)
+        for name in ("repetition_penalty", "no_repeat_ngram", "banned")
+        if name in settings
+    }
     for token in ids[:-1]:
         read(cell, weights, states, token)
-    token, position = ids[-1], len(ids)
     for _ in range(settings.pop("max_new_tokens", 20)):
-        logits = read(cell, weights, states, token)
-        token = choose(logits, (seed, position), **settings)
+        logits = read(cell, weights, states, ids[-1])
+        logits = constrain(logits, ids, **rules)
+        token = choose(logits, (seed, len(ids)), **settings)
         if token == END:
             return completion, "end"
         completion += vocabulary[token - FIRST]
-        position += 1
+        ids.append(token)
+        if any(string in completion for string in stop):
+            return completion, "stop"
     return completion, "length"
+
+
+def constrain(
+    logits, ids, repetition_penalty=1.0, no_repeat_ngram=0, banned=()
+):
+    """Penalties and bans of the tokens that stand in a text already."""
+    logits = np.array(logits, np.float64)
+    logits[list(banned)] = -np.inf
+    for token in set(ids):
+        factor = repetition_penalty
+        logits[token] *= 1 / factor if logits[token] > 0 else factor
+    if no_repeat_ngram:
+        size = no_repeat_ngram
+        grams = {tuple(ids[i : i + size]) for i in range(len(ids) - size + 1)}
+        before = tuple(ids[len(ids) - size + 1 :])
+        for token in range(len(logits)):
+            if (*before, token) in grams:
+                logits[token] = -np.inf
+    return logits
 
 
 def log_probabilities(cell, weights, vocabulary, text):
@@ -94,9 +121,18 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def choose(logits, seed, temperature=1.0, top_k=0, top_p=1.0, allow_end=True):
-    """The next id from logits [V]: bans, temperature, top-k, top-p, draw."""
+def choose(
+    logits,
+    seed,
+    temperature=1.0,
+    top_k=0,
+    top_p=1.0,
+    min_p=0.0,
+    allow_end=True,
+):
+    """The next id from logits [V]: bans, temperature, filters, draw."""
     logits = narrow(logits, temperature, top_k, top_p, allow_end)
+    logits[np.exp(logits - logits.max()) < min_p] = -np.inf
     if temperature == 0:
         return int(np.argmax(logits))
     row = tfp.distributions.Categorical(logits=logits.astype(np.float32))

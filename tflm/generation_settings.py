@@ -12,6 +12,12 @@ from tflm import config
 
 _INFINITY = float("inf")
 _LARGEST = 2**31 - 1
+# A beam is a row: more of them are a mistake, not a wish.
+MOST_BEAMS = 1024
+# What each method of beam search keeps: the likeliest, a draw among all
+# continuations at each step, a draw of whole texts without replacement.
+BEAM_METHODS = ("likeliest", "multinomial", "stochastic")
+ON_UNKNOWN = ("unk", "drop", "error")
 
 
 class Setting(NamedTuple):
@@ -51,18 +57,51 @@ SETTINGS = {
         f"from -1 (a fresh one) to {_LARGEST}",
         lambda value: (value >= -1) & (value <= _LARGEST),
     ),
-    # Of the likeliest next tokens: a setting of a call, never of an export.
+    # What one signature alone takes: settings of a call, never of an export.
     "k": Setting(
         "int32",
         f"from 1 to {_LARGEST}",
         lambda value: (value >= 1) & (value <= _LARGEST),
+    ),
+    "num_beams": Setting(
+        "int32",
+        f"from 1 to {MOST_BEAMS}",
+        lambda value: (value >= 1) & (value <= MOST_BEAMS),
+    ),
+    "length_penalty": Setting(
+        "float32",
+        "finite",
+        lambda value: (value > -_INFINITY) & (value < _INFINITY),
+    ),
+}
+
+# The settings that every call can give, in order; the others hold for all. A
+# step takes those of the draw alone.
+STEP_SETTINGS = ("temperature", "top_k", "top_p", "seed")
+CALL_SETTINGS = ("max_new_tokens", *STEP_SETTINGS)
+
+_FIXED_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "min_p": ("from 0 (off) to 1", lambda value: 0 <= value <= 1),
+    "repetition_penalty": (
+        "finite and at least 1 (off)",
+        lambda value: 1 <= value < _INFINITY,
+    ),
+    "no_repeat_ngram": ("from 0 (off) to 100", lambda value: 0 <= value <= 100),
+    "banned_tokens": ("strings that are not empty", all),
+    "stop": ("strings that are not empty", all),
+    "max_new_tokens_limit": (
+        f"from 0 to {_LARGEST}",
+        lambda value: value is None or 0 <= value <= _LARGEST,
     ),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class GenerationSettings(config.Checked):
-    """How text is generated where a call does not say it.
+    """How text is generated.
+
+    The first five hold where a call does not say it, the others always: they
+    are fixed when a generator is made or a model exported.
 
     Raises:
         ValueError: If a value breaks its rule.
@@ -85,6 +124,32 @@ class GenerationSettings(config.Checked):
     seed: int = config.setting(
         -1, "row b of a batch draws with seed + b; -1: fresh ones each time"
     )
+    min_p: float = config.setting(
+        0.0, "least probability to draw, as a share of the likeliest's; 0: off"
+    )
+    repetition_penalty: float = config.setting(
+        1.0, "makes what stands in the text less likely; 1: off"
+    )
+    no_repeat_ngram: int = config.setting(
+        0, "never repeat as many tokens in a row as this; 0: off"
+    )
+    banned_tokens: tuple[str, ...] = config.setting(
+        (), "tokens that are never generated"
+    )
+    stop: tuple[str, ...] = config.setting(
+        (), "strings behind which a text ends"
+    )
+    max_new_tokens_limit: int | None = config.setting(
+        None, "the most that a call may ask for as max_new_tokens"
+    )
+    on_oov: str = config.setting(
+        "unk", "what of a prompt the vocabulary lacks becomes", ON_UNKNOWN
+    )
+
+    @property
+    def call(self) -> dict[str, Any]:
+        """The settings that a call can give in place of these, by name."""
+        return {name: getattr(self, name) for name in CALL_SETTINGS}
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -109,7 +174,16 @@ class GenerationSettings(config.Checked):
         return cls(**values)
 
     def _check_ranges(self) -> None:
-        for name in self.names():
+        for name in CALL_SETTINGS:
             setting = SETTINGS[name]
             holds = setting.holds(getattr(self, name))
             config.require(holds, self, name, setting.rule)
+        for name, (rule, rule_holds) in _FIXED_RULES.items():
+            config.require(rule_holds(getattr(self, name)), self, name, rule)
+        most = self.max_new_tokens_limit
+        if most is not None and self.max_new_tokens > most:
+            raise ValueError(
+                "`max_new_tokens` must be at most `max_new_tokens_limit`. "
+                f"Received: max_new_tokens={self.max_new_tokens}, "
+                f"max_new_tokens_limit={most}"
+            )

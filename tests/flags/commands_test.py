@@ -96,6 +96,28 @@ GENERATE = [
         lambda out: [text.split("\n")[0] for text in out],
         "--max_new_tokens 0 --prompt rat@-@cat",
     ),
+    Effect("--min_p 1", LIKELIEST, list),
+    Effect("--repetition_penalty 50", ANOTHER, list),
+    Effect(
+        "--no_repeat_ngram 1",
+        [True],
+        lambda out: [len(set(text)) == len(text) for text in out],
+    ),
+    Effect("--banned_tokens a e t o", ANOTHER, list),
+    Effect(
+        "--stop a e i o t s",
+        [True],
+        lambda out: [len(text) < NEW for text in out],
+    ),
+    Effect("--on_oov drop", ANOTHER, list, "--prompt \u00e9\u00e9\u00e9"),
+    Effect("--num_beams 3", 3, len),
+    Effect("--beam_method stochastic", ANOTHER, list, "--num_beams 3"),
+    Effect("--length_penalty 30", ANOTHER, list, "--num_beams 3 --stop a e"),
+    Effect(
+        "--json",
+        [["prompt", "text"]],
+        lambda out: [[*json.loads(t)] if t[:1] == "{" else [] for t in out],
+    ),
 ]
 
 
@@ -114,8 +136,21 @@ def test_flag_of_generate_changes_what_it_names(effect, said, trained):
 
 
 def test_every_flag_of_generate_has_its_row():
-    rows = {effect.name for effect in GENERATE}
+    rows = {effect.name for effect in GENERATE} | {"stream"}
     assert rows | EVERYWHERE == names_of(generate._parser())
+
+
+def test_stream_is_the_text_in_pieces(said, monkeypatch):
+    base = ["--seed", "1", "--prompt", "cat"]
+    whole = said(generate, base, "")
+    pieces = []
+    monkeypatch.setattr(
+        "builtins.print",
+        lambda *texts, end="\n", **_: pieces.append("".join(texts) + end),
+    )
+    said(generate, base, "--stream")
+    assert "".join(pieces) == whole
+    assert len(pieces) > 20
 
 
 def figures(name):

@@ -121,6 +121,22 @@ def test_signatures_have_their_names_and_types(loaded):
             },
         ),
     }
+    beams = {
+        "num_beams": tf.TensorSpec(None, tf.int32),
+        "max_new_tokens": tf.TensorSpec(None, tf.int32),
+        "length_penalty": tf.TensorSpec(None, tf.float32),
+    }
+    found = {
+        "texts": tf.TensorSpec([None, None], tf.string),
+        "scores": tf.TensorSpec([None, None], tf.float32),
+    }
+    table["beam_search"] = (prompt | beams, found)
+    found = found | {"log_probs": found["scores"]}
+    for method in ("multinomial", "stochastic"):
+        table[f"{method}_beam_search"] = (
+            prompt | beams | step_settings,
+            found,
+        )
     assert set(loaded.signatures) == set(table)
     for name, (inputs, outputs) in table.items():
         signature = loaded.signatures[name]
@@ -153,7 +169,7 @@ def test_generate_with_settings_by_row(loaded, model, batch_size):
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_generate_with_scalar_settings(loaded, model, batch_size):
     prompts, _ = rows_of(batch_size)
-    settings = {**EXPORT_SETTINGS.to_dict(), "seed": 99, "max_new_tokens": 5}
+    settings = {**EXPORT_SETTINGS.call, "seed": 99, "max_new_tokens": 5}
     completions, _ = expected(model, prompts, as_rows(settings, batch_size))
     generated = loaded.signatures["generate"](
         prompt=tf.constant(prompts), **tensors(settings)
@@ -166,7 +182,7 @@ def test_serving_default_has_the_settings_of_the_export(
     loaded, model, batch_size
 ):
     prompts, _ = rows_of(batch_size)
-    settings = as_rows(EXPORT_SETTINGS.to_dict(), batch_size)
+    settings = as_rows(EXPORT_SETTINGS.call, batch_size)
     completions, reasons = expected(model, prompts, settings)
     served = loaded.signatures["serving_default"](tf.constant(prompts))
     assert texts(served["completion"]) == list(completions)
@@ -227,7 +243,7 @@ def test_tutorial_form_takes_any_settings(loaded, model, settings):
     for _ in range(6):
         text, states = loaded.generate_one_step(text, states, **settings)
         joined += text
-    rows = {**EXPORT_SETTINGS.to_dict(), **settings, "max_new_tokens": 8}
+    rows = {**EXPORT_SETTINGS.call, **settings, "max_new_tokens": 8}
     if np.ndim(rows["seed"]) == 0:
         rows["seed"] = rows["seed"] + np.arange(len(PROMPTS))
     rows = {n: np.broadcast_to(v, len(PROMPTS)) for n, v in rows.items()}
@@ -247,7 +263,7 @@ def test_tutorial_form_takes_any_settings(loaded, model, settings):
     ],
 )
 def test_invalid_settings_are_refused(loaded, settings, message):
-    given = tensors({**EXPORT_SETTINGS.to_dict(), **settings})
+    given = tensors({**EXPORT_SETTINGS.call, **settings})
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"(?s){message}"):
         loaded.signatures["generate"](prompt=tf.constant(["a", "b"]), **given)
     if "max_new_tokens" in settings:

@@ -1,11 +1,13 @@
 """Strings in, strings out: text from a model, in Python and exported."""
 
+from tflm.generation.beam_generator import NOTHING, BeamGenerator
 from tflm.generation.export import export
 from tflm.generation.generator import Generator
 from tflm.generation.one_step import OneStep
 from tflm.generation.readable import readable
 from tflm.generation.reader import Reader, in_float32
 from tflm.generation.saved_model import SavedModel, is_saved_model
+from tflm.generation.streaming import stream
 from tflm.generation.surprisal_picture import (
     html_picture,
     terminal_legend,
@@ -17,6 +19,8 @@ from tflm.generation.token_surprisal import TokenSurprisal
 from tflm.generation_settings import GenerationSettings
 
 __all__ = [
+    "NOTHING",
+    "BeamGenerator",
     "GenerationSettings",
     "Generator",
     "OneStep",
@@ -30,6 +34,7 @@ __all__ = [
     "in_float32",
     "is_saved_model",
     "readable",
+    "stream",
     "terminal_legend",
     "terminal_picture",
 ]

@@ -1,11 +1,13 @@
 """SavedModels that take strings and give strings, with no need of tflm."""
 
+import dataclasses
 import os
 from pathlib import Path
 
 import tensorflow as tf
 
 from tflm import writing
+from tflm.generation.beam_generator import BeamGenerator
 from tflm.generation.one_step import OneStep
 from tflm.generation.signatures import signatures, tutorial_form
 from tflm.generation.text_generator import TextGenerator
@@ -17,6 +19,7 @@ from tflm.tokenizers import Tokenizer
 SETTINGS_FILE = "assets.extra/generation.json"
 # What has to be imported before TensorFlow loads the export.
 LIBRARIES_FILE = "assets.extra/op_libraries.json"
+_MOST_NEW_TOKENS = 10_000
 
 
 def export(
@@ -31,7 +34,8 @@ def export(
 
     It computes in float32. Its signatures are `serving_default` and
     `generate` of `TextGenerator`, `generate_one_step` and `initial_state` of
-    `OneStep`, `score` and `next_token_probabilities` of `TextScorer`. Once
+    `OneStep`, `score` and `next_token_probabilities` of `TextScorer`,
+    `beam_search` and its two kinds that draw of `BeamGenerator`. Once
     loaded in Python it also has the methods
     `generate_one_step(inputs, states=None, ...)` of `OneStep` and
     `unknown_bytes(text)` of the tokenizer. With subwords or a normal form it
@@ -44,7 +48,9 @@ def export(
         tokenizer: The `Tokenizer` of the model's ids.
         directory: Folder of the versions, 1, 2, ...; made if need be.
         settings: Optional `GenerationSettings` that hold where a call does not
-            say it; they are kept in `assets.extra/generation.json`.
+            say it; they are kept in `assets.extra/generation.json`. Where
+            they set no `max_new_tokens_limit` it is 10,000: whoever asks a
+            server for more would have it busy for hours.
         allow_end: bool. False where training had no END target.
 
     Returns:
@@ -66,12 +72,16 @@ def export(
     >>> scored["num_tokens"].numpy()
     array([3, 0], dtype=int32)
     """
+    settings = _limited(settings or GenerationSettings())
     one_step = OneStep(model, tokenizer, settings, allow_end=allow_end)
     generator = TextGenerator(
         one_step.model, tokenizer, one_step.settings, allow_end=allow_end
     )
+    beams = BeamGenerator(
+        one_step.model, tokenizer, one_step.settings, allow_end=allow_end
+    )
     scorer = TextScorer(one_step.model, tokenizer, allow_end=allow_end)
-    offered = signatures(one_step, generator, scorer)
+    offered = signatures(one_step, generator, beams, scorer)
     path = Path(directory) / str(_next_version(Path(directory)))
     with writing.new_directory(path) as beside:
         tf.saved_model.save(_servable(one_step), beside, offered)
@@ -81,6 +91,13 @@ def export(
         libraries = list(tokenizer.op_libraries)
         writing.write_json(beside / LIBRARIES_FILE, libraries)
     return path
+
+
+def _limited(settings: GenerationSettings) -> GenerationSettings:
+    if settings.max_new_tokens_limit is not None:
+        return settings
+    most = max(_MOST_NEW_TOKENS, settings.max_new_tokens)
+    return dataclasses.replace(settings, max_new_tokens_limit=most)
 
 
 def _servable(one_step: OneStep) -> tf.Module:

@@ -1,4 +1,4 @@
-"""What one step and a whole text share. Axes: B batch, V vocabulary."""
+"""What one step, a whole text and a beam share. Axes: B batch, V vocabulary."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,16 +8,17 @@ import tensorflow as tf
 
 from tflm import sampling
 from tflm.generation.reader import Reader
+from tflm.generation.stop_strings import StopStrings
 from tflm.generation_settings import GenerationSettings
 from tflm.models import LanguageModel, State
 from tflm.tokenizers import Tokenizer
 
-# The settings that a step takes; a text takes `max_new_tokens` besides.
-STEP_SETTINGS = ("temperature", "top_k", "top_p", "seed")
-
 
 class Generator(Reader):
-    """A model, its tokenizer and the settings that hold by default.
+    """A model, its tokenizer and the settings that hold.
+
+    The state is the model's and, where repetition is to be found, `history`
+    int32[B,N], the last tokens read.
 
     Args:
         model: As `Reader` takes it, and `tokenizer` and `allow_end` too.
@@ -26,7 +27,8 @@ class Generator(Reader):
         allow_end: bool. Default True.
 
     Raises:
-        ValueError: If model and tokenizer differ in the number of ids.
+        ValueError: If model and tokenizer differ in the number of ids, or if
+            a banned token is not in the vocabulary.
     """
 
     def __init__(
@@ -39,7 +41,14 @@ class Generator(Reader):
     ):
         super().__init__(model, tokenizer, allow_end=allow_end)
         self.settings = settings or GenerationSettings()
-        self._banned = _banned_ids(tokenizer, allow_end)
+        self.constraints = sampling.Constraints(
+            _banned_ids(tokenizer, allow_end, self.settings.banned_tokens),
+            self.settings.repetition_penalty,
+            self.settings.no_repeat_ngram,
+        )
+        self.stops: StopStrings | None = None
+        if self.settings.stop:
+            self.stops = StopStrings(self.settings.stop)
 
     def tensors(self, settings: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Settings by name as tensors of their types, defaults for None."""
@@ -50,6 +59,73 @@ class Generator(Reader):
             tensors[name] = tf.convert_to_tensor(value, dtype)
         return tensors
 
+    def _ids(self, text: tf.Tensor) -> tf.RaggedTensor:
+        if self.settings.on_oov == "error":
+            text = self._known(text)
+        ids = super()._ids(text)
+        if self.settings.on_oov == "drop":
+            ids = tf.ragged.boolean_mask(ids, ids != self.tokenizer.unk_id)
+        return ids
+
+    def _known(self, text: tf.Tensor) -> tf.Tensor:
+        """The text itself, if the vocabulary has all of it."""
+        unknown = tf.reduce_sum(self.tokenizer.unknown_bytes(text))
+        check = tf.debugging.Assert(
+            unknown == 0,
+            [
+                "a prompt must hold nothing that the vocabulary lacks. "
+                "Received: unknown bytes=",
+                unknown,
+            ],
+        )
+        # Eagerly an assertion has raised by now and is None.
+        with tf.control_dependencies([] if check is None else [check]):
+            return tf.identity(text)
+
+    def _limits(
+        self, max_new_tokens: tf.Tensor, batch_size: tf.Tensor
+    ) -> tf.Tensor:
+        """How many tokens each row may have, int32[B]."""
+        most = self.settings.max_new_tokens_limit
+        return sampling.checked_rows(
+            "max_new_tokens", max_new_tokens, batch_size, most=most
+        )
+
+    def _begin(self, batch_size: int | tf.Tensor) -> State:
+        """The state of rows that have read nothing."""
+        state = self.model.get_initial_state(batch_size)
+        if self.constraints.remembers:
+            state["history"] = self.constraints.nothing(batch_size)
+        return state
+
+    def _read(
+        self, ids: tf.RaggedTensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        state = dict(state)
+        history = state.pop("history", None)
+        last, state = super()._read(ids, state)
+        if history is not None:
+            state["history"] = self.constraints.remember(history, ids[:, :-1])
+        return last, state
+
+    def _logits(
+        self, ids: tf.Tensor, mask: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """Reads one id a row, [B], where `mask` [B]; what may follow, [B,V]."""
+        state = dict(state)
+        history = state.pop("history", None)
+        logits, state = self._call(
+            ids[:, tf.newaxis], mask[:, tf.newaxis], state
+        )
+        if history is not None:
+            longer = self.constraints.remember(history, ids[:, tf.newaxis])
+            state["history"] = tf.where(mask[:, tf.newaxis], longer, history)
+        return logits[:, 0], state
+
+    def _allowed(self, logits: tf.Tensor, state: State) -> tf.Tensor:
+        """The logits [B,V], or log-probabilities, that the rules leave."""
+        return self.constraints.apply(logits, state.get("history"))
+
     def _next(
         self,
         ids: tf.Tensor,
@@ -58,18 +134,44 @@ class Generator(Reader):
         settings: sampling.RowSettings,
     ) -> tuple[tf.Tensor, State]:
         """Reads one id a row, [B], where `mask` [B]; draws the next, [B]."""
-        logits, state = self._call(
-            ids[:, tf.newaxis], mask[:, tf.newaxis], state
-        )
+        logits, state = self._logits(ids, mask, state)
         drawn = sampling.sample(
-            logits[:, 0], state["position"], settings, self._banned
+            self._allowed(logits, state),
+            state["position"],
+            settings,
+            self.settings.min_p,
         )
         return drawn, state
 
+    def _text_behind(self, ids: tf.Tensor, follows: tf.Tensor) -> tf.Tensor:
+        """The text of single tokens [B] behind a text [B]; END's is empty."""
+        text = self.tokenizer.continuation(ids[:, tf.newaxis], follows)
+        return tf.where(ids == self.tokenizer.end_id, "", text)
 
-def _banned_ids(tokenizer: Tokenizer, allow_end: bool) -> np.ndarray:
+
+def _banned_ids(
+    tokenizer: Tokenizer, allow_end: bool, tokens: tuple[str, ...]
+) -> np.ndarray:
     """bool[V], True for the ids that are never generated."""
     banned = np.zeros(tokenizer.vocabulary_size, bool)
     banned[[tokenizer.pad_id, tokenizer.unk_id, tokenizer.start_id]] = True
     banned[tokenizer.end_id] = not allow_end
+    if tokens:
+        ids = tf.range(tokenizer.vocabulary_size)[:, tf.newaxis]
+        alone = tokenizer.detokenize(ids).numpy()
+        # A word's text begins with its space where it follows another.
+        behind = tokenizer.continuation(ids, tf.fill([len(alone)], "a")).numpy()
+        for token in tokens:
+            own = (alone == token.encode()) | (behind == token.encode())
+            if not own.any():
+                raise ValueError(
+                    "`banned_tokens` must be tokens of the vocabulary. "
+                    f"Received: {token!r}"
+                )
+            banned |= own
+    if banned.all():
+        raise ValueError(
+            "`banned_tokens` must leave a token to generate. Received: "
+            f"banned_tokens={list(tokens)}"
+        )
     return banned

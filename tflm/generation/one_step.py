@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from tflm import sampling
-from tflm.generation.generator import STEP_SETTINGS, Generator
-from tflm.generation_settings import GenerationSettings
+from tflm.generation.generator import Generator
+from tflm.generation_settings import STEP_SETTINGS, GenerationSettings
 from tflm.models import LanguageModel, State
 from tflm.tokenizers import Tokenizer
 
@@ -17,14 +17,17 @@ from tflm.tokenizers import Tokenizer
 class OneStep(Generator):
     """Reads what is new in each row and gives the text of its next token.
 
-    The state is the model's and `last_id` int32[B], the token last drawn. A
-    row reads its new text:
+    The state is the generator's, `last_id` int32[B], the token last drawn,
+    and, if there are stop strings, `stop_state` int32[B], how much of them has
+    been met. A row reads its new text:
 
     - A row at position 0 reads START before it; the text may be empty.
     - The text of `last_id` stands for that very token.
     - Any other text is tokenized and read whole.
     - After position 0, a row with an empty text stays as it is and gives an
       empty text: so a row that met END, whose text is empty, stays ended.
+    - So does a row whose text ended in a stop string, when it is given that
+      end of it.
 
     See `Generator` for the arguments.
 
@@ -99,10 +102,11 @@ class OneStep(Generator):
 
     def initial_state(self, batch_size: int | tf.Tensor) -> State:
         """The states of `batch_size` new rows: tensors by name, all zeros."""
-        return {
-            **self.model.get_initial_state(batch_size),
-            "last_id": tf.zeros([batch_size], tf.int32),
-        }
+        state = self._begin(batch_size)
+        state["last_id"] = tf.zeros([batch_size], tf.int32)
+        if self.stops:
+            state["stop_state"] = self.stops.start(batch_size)
+        return state
 
     def _signature(self) -> tuple:
         states = {
@@ -133,39 +137,57 @@ class OneStep(Generator):
         )
         state = dict(states)
         last_id = state.pop("last_id")
-        ids = self._new_ids(inputs, state["position"], last_id)
+        stop_state = state.pop("stop_state", None)
+        ids, repeats = self._new_ids(inputs, state, last_id, stop_state)
         reads = ids.row_lengths() > 0  # [B]
         last, state = self._read(ids, state)
         drawn, state = self._next(last, reads, state, settings)
-        text = self.tokenizer.continuation(drawn[:, tf.newaxis], inputs)
-        ended = drawn == self.tokenizer.end_id
-        outputs = tf.where(reads & ~ended, text, "")
+        outputs = tf.where(reads, self._text_behind(drawn, inputs), "")
         state["last_id"] = tf.where(reads, drawn, last_id)
+        if self.stops:
+            # What is looked for is looked for behind a prompt, not in it.
+            begun = tf.where(repeats | ~reads, stop_state, self.stops.start(1))
+            stop_state, kept = self.stops.advance(begun, outputs)
+            outputs = tf.strings.substr(outputs, tf.zeros_like(kept), kept)
+            state["stop_state"] = stop_state
         return outputs, state
 
     def _new_ids(
-        self, inputs: tf.Tensor, position: tf.Tensor, last_id: tf.Tensor
-    ) -> tf.RaggedTensor:
-        """What each row has to read, ids [B,(T)]."""
-        new = position == 0
+        self,
+        inputs: tf.Tensor,
+        state: State,
+        last_id: tf.Tensor,
+        stop_state: tf.Tensor | None,
+    ) -> tuple[tf.RaggedTensor, tf.Tensor]:
+        """What each row reads, ids [B,(T)], and who repeats its last, [B]."""
+        new = state["position"] == 0
         # A word's text begins with its space where it follows another.
-        behind = self.tokenizer.continuation(
-            last_id[:, tf.newaxis], tf.fill(tf.shape(inputs), "a")
-        )
-        same = (inputs == self._text_of(last_id)) | (inputs == behind)
+        texts = [
+            self._text_behind(last_id, tf.fill(tf.shape(inputs), before))
+            for before in ("", "a")
+        ]
+        same = (inputs == texts[0]) | (inputs == texts[1])
         repeats = same & (inputs != "") & ~new
         first = tf.where(new, self.tokenizer.start_id, last_id)  # [B]
-        return tf.concat(
+        reads_first = new | repeats
+        text = tf.where(repeats, "", inputs)
+        if self.stops:
+            # The output was cut where the stop string ended.
+            size = tf.strings.length(inputs)
+            begins = [
+                tf.strings.substr(text_, tf.zeros_like(size), size) == inputs
+                for text_ in texts
+            ]
+            ended = self.stops.met(stop_state) & (begins[0] | begins[1])
+            reads_first &= ~ended
+            text = tf.where(ended, "", text)
+        ids = tf.concat(
             [
                 tf.ragged.boolean_mask(
-                    first[:, tf.newaxis], (new | repeats)[:, tf.newaxis]
+                    first[:, tf.newaxis], reads_first[:, tf.newaxis]
                 ),
-                self.tokenizer.tokenize(tf.where(repeats, "", inputs)),
+                self._ids(text),
             ],
             axis=1,
         )
-
-    def _text_of(self, ids: tf.Tensor) -> tf.Tensor:
-        """The text of single tokens, string[B]; END's is empty."""
-        text = self.tokenizer.detokenize(ids[:, tf.newaxis])
-        return tf.where(ids == self.tokenizer.end_id, "", text)
+        return ids, repeats

@@ -50,7 +50,11 @@ class Reader(tf.Module):
     def _prompt_ids(self, prompt: tf.Tensor) -> tf.RaggedTensor:
         """START and the ids of prompts [B], as ids [B,(T)]."""
         start = tf.fill([tf.size(prompt), 1], self.tokenizer.start_id)
-        return tf.concat([start, self.tokenizer.tokenize(prompt)], axis=1)
+        return tf.concat([start, self._ids(prompt)], axis=1)
+
+    def _ids(self, text: tf.Tensor) -> tf.RaggedTensor:
+        """The ids of texts [B] as they are read, [B,(T)]."""
+        return self.tokenizer.tokenize(text)
 
     def _read(
         self, ids: tf.RaggedTensor, state: State

@@ -3,12 +3,14 @@
 import importlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from tflm.generation.export import LIBRARIES_FILE
+from tflm.generation.streaming import stream
 from tflm.generation_settings import SETTINGS, GenerationSettings
 
 _FILE = "saved_model.pb"
@@ -47,10 +49,46 @@ class SavedModel:
             prompt=tf.constant(list(prompts), tf.string),
             **{
                 name: tf.constant(value, SETTINGS[name].dtype)
-                for name, value in settings.to_dict().items()
+                for name, value in settings.call.items()
             },
         )
         return [text.decode() for text in generated["text"].numpy()]
+
+    def beam_search(
+        self,
+        prompts: Sequence[str],
+        *,
+        settings: GenerationSettings | None = None,
+        num_beams: int,
+        length_penalty: float,
+        method: str,
+    ) -> dict[str, np.ndarray]:
+        """Finds several continuations as `BeamGenerator.search` does."""
+        values = {
+            **(settings or GenerationSettings()).call,
+            "num_beams": num_beams,
+            "length_penalty": length_penalty,
+        }
+        prefix = "" if method == "likeliest" else f"{method}_"
+        search = self._signature(f"{prefix}beam_search")
+        taken = search.structured_input_signature[1]
+        found = search(
+            prompt=tf.constant(list(prompts), tf.string),
+            **{
+                name: tf.constant(values[name], SETTINGS[name].dtype)
+                for name in taken
+                if name != "prompt"
+            },
+        )
+        return {name: tensor.numpy() for name, tensor in found.items()}
+
+    def stream(
+        self, prompt: str, settings: GenerationSettings
+    ) -> Iterator[str]:
+        """Continues a prompt piece by piece, see `stream`."""
+        call = settings.call
+        most = call.pop("max_new_tokens")
+        return stream(self.loaded.generate_one_step, prompt, most, call)
 
     def score(self, texts: Sequence[str | bytes]) -> dict[str, tf.Tensor]:
         """Scores texts as `TextScorer.score` does, [B] each."""

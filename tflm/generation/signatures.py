@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tflm.generation.beam_generator import BeamGenerator
 from tflm.generation.one_step import OneStep
 from tflm.generation.text_generator import TextGenerator
 from tflm.generation.text_scorer import TextScorer
@@ -11,13 +12,17 @@ from tflm.models import State
 
 
 def signatures(
-    one_step: OneStep, generator: TextGenerator, scorer: TextScorer
+    one_step: OneStep,
+    generator: TextGenerator,
+    beams: BeamGenerator,
+    scorer: TextScorer,
 ) -> dict[str, Callable]:
     """What TensorFlow Serving offers, by name.
 
     Args:
         one_step: Writes one token.
         generator: Writes whole texts.
+        beams: Writes several texts side by side.
         scorer: Scores texts.
 
     Returns:
@@ -30,6 +35,9 @@ def signatures(
         "initial_state": _initial_state(one_step),
         "score": scorer.scores,
         "next_token_probabilities": scorer.following,
+        "beam_search": _without_log_probs(beams.searches["likeliest"]),
+        "multinomial_beam_search": beams.searches["multinomial"],
+        "stochastic_beam_search": beams.searches["stochastic"],
     }
 
 
@@ -72,10 +80,22 @@ def _serving_default(generator: TextGenerator) -> Callable:
     prompt = generator.texts.input_signature[0]
 
     def serve(prompt: tf.Tensor) -> dict[str, tf.Tensor]:
-        settings = generator.settings.to_dict()
+        settings = generator.settings.call
         return generator.texts(prompt, **generator.tensors(settings))
 
     return tf.function(serve, input_signature=[prompt], autograph=False)
+
+
+def _without_log_probs(search: Callable) -> Callable:
+    def texts_and_scores(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = search(*tensors)
+        return {name: found[name] for name in ("texts", "scores")}
+
+    return tf.function(
+        texts_and_scores,
+        input_signature=search.input_signature,  # type: ignore[attr-defined]
+        autograph=False,
+    )
 
 
 def _flat_step(one_step: OneStep) -> Callable:

@@ -9,16 +9,19 @@ import tensorflow as tf
 
 from tflm import sampling
 from tflm.generation.generator import Generator
-from tflm.generation_settings import GenerationSettings
+from tflm.generation_settings import CALL_SETTINGS, GenerationSettings
 from tflm.models import LanguageModel
 from tflm.tokenizers import Tokenizer
+
+_REASONS = ("length", "end", "stop")
 
 
 class TextGenerator(Generator):
     """Continues prompts of any length, each by its own settings.
 
-    A row ends at END or after `max_new_tokens`; the loop ends with the last
-    row. There is one trace for all batches. See `Generator` for the arguments.
+    A row ends at END, right behind a stop string or after `max_new_tokens`;
+    the loop ends with the last row. There is one trace for all batches. See
+    `Generator` for the arguments.
 
     Example:
     >>> from tflm.models import GRU
@@ -71,7 +74,7 @@ class TextGenerator(Generator):
             - `completion`: string, the continuation, valid UTF-8.
             - `completion_bytes`: string, the continuation as it is.
             - `num_tokens`: int32, the tokens generated, END not counted.
-            - `finish_reason`: string, `end` or `length`.
+            - `finish_reason`: string, `end`, `stop` or `length`.
 
         Raises:
             ValueError: If `prompts` has a rank above 1.
@@ -106,9 +109,7 @@ class TextGenerator(Generator):
         seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         batch_size = tf.size(prompt)
-        limits = sampling.checked_rows(
-            "max_new_tokens", max_new_tokens, batch_size
-        )
+        limits = self._limits(max_new_tokens, batch_size)
         settings = sampling.row_settings(
             batch_size,
             temperature=temperature,
@@ -116,68 +117,91 @@ class TextGenerator(Generator):
             top_p=top_p,
             seed=seed,
         )
-        ids, ended = self._continue(self._prompt_ids(prompt), limits, settings)
-        completion = self.tokenizer.continuation(ids, prompt)
+        rows = self._continue(prompt, limits, settings)
+        completion = self.tokenizer.continuation(rows["ids"], prompt)
+        if self.stops:
+            stopped = rows["reason"] == _REASONS.index("stop")
+            kept = tf.where(
+                stopped, rows["kept"], tf.strings.length(completion)
+            )
+            completion = tf.strings.substr(
+                completion, tf.zeros_like(kept), kept
+            )
         return {
-            "text": _valid(prompt + completion),
-            "completion": _valid(completion),
+            "text": valid(prompt + completion),
+            "completion": valid(completion),
             "completion_bytes": completion,
-            "num_tokens": tf.cast(ids.row_lengths(), tf.int32),
-            "finish_reason": tf.where(ended, "end", "length"),
+            "num_tokens": tf.cast(rows["ids"].row_lengths(), tf.int32),
+            "finish_reason": tf.gather(_REASONS, rows["reason"]),
         }
 
     def _continue(
         self,
-        ids: tf.RaggedTensor,
+        prompt: tf.Tensor,
         limits: tf.Tensor,
         settings: sampling.RowSettings,
-    ) -> tuple[tf.RaggedTensor, tf.Tensor]:
-        """The ids [B,(T)] that follow `ids` [B,(T)], and who met END [B]."""
-        state = self.model.get_initial_state(tf.size(limits))
-        last, state = self._read(ids, state)
+    ) -> dict[str, Any]:
+        """What follows prompts [B]: `ids` [B,(T)], `reason`, `kept` bytes."""
+        last, state = self._read(
+            self._prompt_ids(prompt), self._begin(tf.size(limits))
+        )
+        none = tf.zeros_like(limits)  # [B]
+        rows = {
+            "last": last,
+            "state": state,
+            "goes_on": limits > 0,
+            "reason": none,
+            "lengths": none,
+        }
+        if self.stops:
+            rows |= {"follows": prompt, "stop_state": none, "kept": none}
 
         def step(
-            count: tf.Tensor, last: tf.Tensor, goes_on: tf.Tensor, *rest: Any
+            count: tf.Tensor, rows: dict[str, Any], steps: tf.TensorArray
         ) -> tuple:
-            ended, lengths, state, steps = rest
-            drawn, state = self._next(last, goes_on, state, settings)
+            goes_on = rows["goes_on"]
+            drawn, state = self._next(
+                rows["last"], goes_on, rows["state"], settings
+            )
             ends = goes_on & (drawn == self.tokenizer.end_id)
             grows = goes_on & ~ends
-            lengths += tf.cast(grows, tf.int32)
-            count += 1
-            steps = steps.write(count, drawn)
-            goes_on = grows & (lengths < limits)
-            return count, drawn, goes_on, ended | ends, lengths, state, steps
+            lengths = rows["lengths"] + tf.cast(grows, tf.int32)
+            reason = tf.where(ends, _REASONS.index("end"), rows["reason"])
+            after = {**rows, "last": drawn, "state": state, "lengths": lengths}
+            if self.stops:
+                text = self._text_behind(drawn, rows["follows"])
+                text = tf.where(grows, text, "")
+                stop_state, kept = self.stops.advance(rows["stop_state"], text)
+                met = grows & self.stops.met(stop_state)
+                reason = tf.where(met, _REASONS.index("stop"), reason)
+                grows &= ~met
+                after["follows"] = tf.where(text == "", rows["follows"], text)
+                after["stop_state"] = stop_state
+                after["kept"] = rows["kept"] + kept
+            after |= {"goes_on": grows & (lengths < limits), "reason": reason}
+            return count + 1, after, steps.write(count + 1, drawn)
 
         # What a row draws after its end is cut off by its length. The steps
         # begin with the prompt's last ids: an empty array cannot be stacked.
         steps = tf.TensorArray(tf.int32, size=1, dynamic_size=True)
-        none = tf.zeros_like(limits)  # [B]
-        _, _, _, ended, lengths, _, steps = tf.while_loop(
-            lambda count, last, goes_on, *rest: tf.reduce_any(goes_on),
+        _, rows, steps = tf.while_loop(
+            lambda count, rows, steps: tf.reduce_any(rows["goes_on"]),
             step,
-            (
-                tf.constant(0),
-                last,
-                limits > 0,
-                tf.zeros_like(limits, tf.bool),
-                none,
-                state,
-                steps.write(0, last),
-            ),
+            (tf.constant(0), rows, steps.write(0, last)),
         )
         drawn = tf.transpose(steps.stack()[1:])  # [B,S]
-        return tf.RaggedTensor.from_tensor(drawn, lengths), ended
+        ids = tf.RaggedTensor.from_tensor(drawn, rows["lengths"])
+        return {**rows, "ids": ids}
 
 
 def _signature() -> tuple[tf.TensorSpec, ...]:
     settings = [
         tf.TensorSpec(None, sampling.SETTINGS[name].dtype, name)
-        for name in GenerationSettings.names()
+        for name in CALL_SETTINGS
     ]
     return tf.TensorSpec([None], tf.string, "prompt"), *settings
 
 
-def _valid(text: tf.Tensor) -> tf.Tensor:
-    """Valid UTF-8, U+FFFD in the place of what is broken."""
+def valid(text: tf.Tensor) -> tf.Tensor:
+    """Text in valid UTF-8, U+FFFD in the place of what is broken."""
     return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8")

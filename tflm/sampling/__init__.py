@@ -1,9 +1,12 @@
 """From logits [B,V] to the ids [B] of the next tokens; no model, no text."""
 
+from tflm.sampling.beam_search import Beams, Rules, beam_search
+from tflm.sampling.constraints import Constraints
 from tflm.sampling.draw import draw, greedy, sample
 from tflm.sampling.filters import (
     ban,
     filter_logits,
+    keep_min_p,
     keep_top_k,
     keep_top_p,
     scale,
@@ -18,12 +21,17 @@ from tflm.sampling.settings import (
 
 __all__ = [
     "SETTINGS",
+    "Beams",
+    "Constraints",
     "RowSettings",
+    "Rules",
     "ban",
+    "beam_search",
     "checked_rows",
     "draw",
     "filter_logits",
     "greedy",
+    "keep_min_p",
     "keep_top_k",
     "keep_top_p",
     "row_seeds",

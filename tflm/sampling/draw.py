@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tflm.sampling.filters import ban, filter_logits
+from tflm.sampling.filters import filter_logits
 from tflm.sampling.settings import RowSettings
 
 
@@ -11,7 +11,7 @@ def sample(
     logits: tf.Tensor,
     positions: tf.Tensor,
     settings: RowSettings,
-    banned: tf.Tensor,
+    min_p: float = 0.0,
 ) -> tf.Tensor:
     """Chooses every row's next id by its own settings.
 
@@ -19,10 +19,10 @@ def sample(
     settings: not on the other rows, nor on how many they are.
 
     Args:
-        logits: float32[B,V].
+        logits: float32[B,V], -inf where an id is out, see `Constraints`.
         positions: int32[B], the tokens read when the logits were computed.
         settings: Settings of each row, from `row_settings`.
-        banned: bool[V], True for the ids that are never generated.
+        min_p: float, for all rows, see `keep_min_p`. Default 0: off.
 
     Returns:
         int32[B].
@@ -31,16 +31,15 @@ def sample(
     >>> from tflm.sampling import row_settings
     >>> logits = tf.math.log([[0.1, 0.6, 0.3], [0.1, 0.6, 0.3]])
     >>> settings = row_settings(2, temperature=[0.0, 1.0], top_k=1)
-    >>> banned = tf.constant([False, True, False])
-    >>> sample(logits, tf.constant([1, 1]), settings, banned).numpy().tolist()
-    [2, 2]
+    >>> sample(logits, tf.constant([1, 1]), settings).numpy().tolist()
+    [1, 1]
     """
-    logits = ban(logits, banned)
     likeliest = greedy(logits)
     random = settings.temperature > 0
 
     def drawn() -> tf.Tensor:
-        ids = draw(filter_logits(logits, settings), settings.seed, positions)
+        narrowed = filter_logits(logits, settings, min_p)
+        ids = draw(narrowed, settings.seed, positions)
         return tf.where(random, ids, likeliest)
 
     return tf.cond(tf.reduce_any(random), drawn, lambda: likeliest)

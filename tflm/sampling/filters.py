@@ -1,6 +1,6 @@
 """What narrows the logits before a draw, each row by its own settings.
 
-The order is: ban, temperature, top-k, top-p. A token that is out gets the
+The order is: temperature, top-k, top-p, min-p. A token that is out gets the
 logit -inf. Among equal logits the lowest id comes first.
 
 Axes: B batch, V vocabulary, K the highest logits of a row, in order.
@@ -17,12 +17,15 @@ _OUT = float("-inf")
 _LOWEST_TEMPERATURE = 1e-30
 
 
-def filter_logits(logits: tf.Tensor, settings: RowSettings) -> tf.Tensor:
-    """Applies each row's temperature, top-k and top-p, in this order.
+def filter_logits(
+    logits: tf.Tensor, settings: RowSettings, min_p: float = 0.0
+) -> tf.Tensor:
+    """Applies temperature, top-k, top-p and min-p, in this order.
 
     Args:
         logits: float32[B,V], the banned ids already out.
         settings: Settings of each row, from `row_settings`.
+        min_p: float, for all rows, see `keep_min_p`. Default 0: off.
 
     Returns:
         float32[B,V].
@@ -35,7 +38,8 @@ def filter_logits(logits: tf.Tensor, settings: RowSettings) -> tf.Tensor:
     """
     logits = scale(logits, settings.temperature)
     logits = keep_top_k(logits, settings.top_k)
-    return keep_top_p(logits, settings.top_p)
+    logits = keep_top_p(logits, settings.top_p)
+    return keep_min_p(logits, min_p) if min_p else logits
 
 
 def ban(logits: tf.Tensor, banned: tf.Tensor) -> tf.Tensor:
@@ -106,6 +110,20 @@ def keep_top_p(logits: tf.Tensor, top_p: tf.Tensor) -> tf.Tensor:
         return _keep_highest(logits, ordered, counts)
 
     return _where_on(on, logits, filtered)
+
+
+def keep_min_p(logits: tf.Tensor, min_p: float) -> tf.Tensor:
+    """Keeps what is at least `min_p` times as likely as the likeliest.
+
+    Reference: Nguyen et al., 2024, https://arxiv.org/abs/2407.01082.
+
+    >>> row = tf.math.log([[0.2, 0.7, 0.1]])
+    >>> tf.math.is_finite(keep_min_p(row, 0.25)).numpy()
+    array([[ True,  True, False]])
+    """
+    highest = tf.reduce_max(logits, axis=1, keepdims=True)  # [B,1]
+    ratios = tf.exp(logits - highest)
+    return tf.where(ratios >= min_p, logits, _OUT)
 
 
 def _where_on(

@@ -59,7 +59,11 @@ def row_settings(
 
 
 def checked_rows(
-    name: str, value: Any, batch_size: int | tf.Tensor, broadcast: bool = True
+    name: str,
+    value: Any,
+    batch_size: int | tf.Tensor,
+    broadcast: bool = True,
+    most: int | None = None,
 ) -> tf.Tensor:
     """The values [B] of one of `SETTINGS`, once they are found to be sound.
 
@@ -71,6 +75,8 @@ def checked_rows(
         value: One number or [B] of them; a tensor may have unknown rank.
         batch_size: Number of rows, int or int32 scalar.
         broadcast: Whether one number becomes [B]; otherwise it stays one.
+        most: Optional int: the largest number allowed, if the rule's own is
+            not to hold.
 
     Returns:
         Tensor [B] of the setting's type.
@@ -84,11 +90,16 @@ def checked_rows(
     [5, 5, 5]
     """
     setting = SETTINGS[name]
+    rule = setting.rule
+    if most is not None:
+        rule = f"from 0 to {most}"
     value = tf.convert_to_tensor(value, setting.dtype)
     rank = tf.rank(value)
     one_a_row = tf.equal(rank, 1) & tf.equal(tf.size(value), batch_size)
     fits = tf.equal(rank, 0) | one_a_row
     holds = setting.holds(value)
+    if most is not None:
+        holds &= value <= most
 
     def refuse() -> tf.Tensor:
         numbers = (
@@ -100,8 +111,8 @@ def checked_rows(
         wrong = tf.boolean_mask(
             tf.reshape(value, [-1]), ~tf.reshape(holds, [-1])
         )
-        rule = (f"`{name}` must be {setting.rule}. Received: {name}=", wrong)
-        checks = [_assert(fits, numbers), _assert(tf.size(wrong) == 0, rule)]
+        broken = (f"`{name}` must be {rule}. Received: {name}=", wrong)
+        checks = [_assert(fits, numbers), _assert(tf.size(wrong) == 0, broken)]
         # Eagerly an assertion has raised by now and is None.
         with tf.control_dependencies([op for op in checks if op is not None]):
             return tf.identity(value)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import tensorflow as tf
 
 from tflm import config as configuration
 from tflm.generation import (
+    BeamGenerator,
     GenerationSettings,
     OneStep,
     TextGenerator,
     TextScorer,
     export,
+    stream,
 )
 from tflm.models import LanguageModel
 from tflm.tokenizers import Tokenizer
@@ -45,16 +48,47 @@ class TrainedModel:
 
         Args:
             prompts: str, or list of str. Default "": a new text.
-            **settings: `max_new_tokens`, `temperature`, `top_k`, `top_p` and
-                `seed`, see `tflm.generation.TextGenerator.generate`.
+            **settings: Any of `tflm.generation.GenerationSettings`.
 
         Returns:
             The text, prompt and continuation: str, or a list of str.
         """
-        texts = self.generator.generate(prompts, **settings)["text"].numpy()
+        call, fixed = _divided(settings)
+        generator = self._made(TextGenerator, fixed)
+        texts = generator.generate(prompts, **call)["text"].numpy()
         if isinstance(texts, bytes):
             return texts.decode()
         return [text.decode() for text in texts]
+
+    def beam_search(self, prompts: Any = "", **settings: Any) -> dict[str, Any]:
+        """Finds several continuations of a prompt or of each of a list.
+
+        Args:
+            prompts: str, or list of str. Default "": new texts.
+            **settings: `num_beams`, `length_penalty`, `method` and any of
+                `tflm.generation.GenerationSettings`.
+
+        Returns:
+            NumPy arrays by name, `texts`, `scores` and `log_probs`, see
+            `tflm.generation.BeamGenerator.search`.
+        """
+        call, fixed = _divided(settings)
+        generator = self._made(BeamGenerator, fixed)
+        return _numpy(generator.search(prompts, **call))
+
+    def stream(self, prompt: str = "", **settings: Any) -> Iterator[str]:
+        """Continues a prompt piece by piece, see `tflm.generation.stream`.
+
+        Args:
+            prompt: str. Default "": a new text.
+            **settings: Any of `tflm.generation.GenerationSettings`.
+        """
+        call, fixed = _divided(settings)
+        one_step = self._made(OneStep, fixed)
+        call = {**one_step.settings.call, **call}
+        return stream(
+            one_step.generate_one_step, prompt, call.pop("max_new_tokens"), call
+        )
 
     def score(self, texts: Any) -> dict[str, Any]:
         """Tells how likely texts are.
@@ -86,14 +120,26 @@ class TrainedModel:
     @functools.cached_property
     def generator(self) -> TextGenerator:
         """The loop that writes whole texts."""
-        return TextGenerator(
-            self.model, self.tokenizer, allow_end=self.allow_end
-        )
+        return self._made(TextGenerator, ())
 
     @functools.cached_property
     def one_step(self) -> OneStep:
         """The step that writes one token and gives the state back."""
-        return OneStep(self.model, self.tokenizer, allow_end=self.allow_end)
+        return self._made(OneStep, ())
+
+    def _made(self, kind: Any, fixed: tuple[tuple[str, Any], ...]) -> Any:
+        """A generator with fixed settings, made and traced once."""
+        key = (kind, fixed)
+        if key not in self._generators:
+            settings = GenerationSettings(**dict(fixed))
+            self._generators[key] = kind(
+                self.model, self.tokenizer, settings, allow_end=self.allow_end
+            )
+        return self._generators[key]
+
+    @functools.cached_property
+    def _generators(self) -> dict[Any, Any]:
+        return {}
 
     @functools.cached_property
     def scorer(self) -> TextScorer:
@@ -146,6 +192,26 @@ def load(run: str | os.PathLike[str]) -> TrainedModel:
         directory.facts["end_is_generated"],
         directory.path.resolve().name,
     )
+
+
+def _divided(
+    settings: dict[str, Any],
+) -> tuple[dict[str, Any], tuple[tuple[str, Any], ...]]:
+    """The settings of a call, and those that make a generator, if not usual."""
+    usual = GenerationSettings()
+    fixed = {
+        name: settings[name]
+        for name in GenerationSettings.names()
+        if name in settings and name not in usual.call
+    }
+    made = GenerationSettings(**fixed)
+    unusual = {
+        name: getattr(made, name)
+        for name in fixed
+        if getattr(made, name) != getattr(usual, name)
+    }
+    call = {n: value for n, value in settings.items() if n not in fixed}
+    return call, tuple(unusual.items())
 
 
 def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, Any]:
