@@ -338,6 +338,14 @@ def test_export_takes_the_next_version_and_its_settings(capsys, folder, run):
     saved = folder / "saved_models/words/2/assets.extra/generation.json"
     settings = json.loads(saved.read_text())
     assert (settings["top_k"], settings["temperature"]) == (3, 0.0)
+    report = json.loads(
+        (folder / "saved_models/words/2/export_report.json").read_text()
+    )
+    assert len(report["texts"]) == len(report["settings"]) > 2
+    warm_up = "saved_models/words/2/assets.extra/tf_serving_warmup_requests"
+    assert (folder / warm_up).stat().st_size
+    config = (folder / "saved_models/words/serving/models.config").read_text()
+    assert 'name: "words"' in config
 
 
 def test_a_run_is_never_written_over(capsys, run):

@@ -25,6 +25,7 @@ STAGES = (
     "evaluation",
     "sampling",
     "generation",
+    "serving",
     "training",
     "inspection",
     "command_line",

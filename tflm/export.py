@@ -1,4 +1,4 @@
-"""`python -m tflm.export`: writes a run's model as a SavedModel."""
+"""`python -m tflm.export`: writes a run's model as a SavedModel, proven."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +17,16 @@ def main(arguments: Sequence[str]) -> None:
     from tflm import training
 
     trained = training.load(parsed.model or training.newest())
-    path = trained.export(Path(parsed.export_dir) / trained.name, settings)
+    folder = Path(parsed.export_dir) / trained.name
+    path = trained.export(folder, settings, proven=True)
     print(path)
 
 
 def _parser() -> flags.Parser:
     parser = flags.Parser(
-        "export", "Write a run's model as a SavedModel for TensorFlow Serving."
+        "export",
+        "Write a run's model as a SavedModel for TensorFlow Serving, and "
+        "compare it with the model in a process without tflm.",
     )
     parser.add_argument(
         "model", nargs="?", help="directory of a run (default: the newest)"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
@@ -29,6 +30,7 @@ def export(
     settings: GenerationSettings | None = None,
     *,
     allow_end: bool = True,
+    check: Callable[[Path, GenerationSettings], object] | None = None,
 ) -> Path:
     """Writes a SavedModel as the next version in a folder.
 
@@ -52,6 +54,8 @@ def export(
             they set no `max_new_tokens_limit` it is 10,000: whoever asks a
             server for more would have it busy for hours.
         allow_end: bool. False where training had no END target.
+        check: Optional, called with the folder that is still to take its name
+            and the settings that hold in it; if it raises, nothing is left.
 
     Returns:
         Path of the new version.
@@ -90,6 +94,8 @@ def export(
         writing.write_json(beside / SETTINGS_FILE, values)
         libraries = list(tokenizer.op_libraries)
         writing.write_json(beside / LIBRARIES_FILE, libraries)
+        if check is not None:
+            check(beside, one_step.settings)
     return path
 
 

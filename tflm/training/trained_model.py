@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tflm import config as configuration
+from tflm import serving
 from tflm.generation import (
     BeamGenerator,
     GenerationSettings,
@@ -150,14 +151,40 @@ class TrainedModel:
         self,
         directory: str | os.PathLike[str],
         settings: GenerationSettings | None = None,
+        *,
+        proven: bool = False,
     ) -> Path:
-        """Writes a SavedModel as the next version in a folder."""
+        """Writes a SavedModel as the next version in a folder.
+
+        Args:
+            directory: Folder of the versions.
+            settings: Optional `GenerationSettings` of the export.
+            proven: Whether it has to prove itself first, see `serving.prove`,
+                which takes some seconds, and gets all that TensorFlow Serving
+                takes beside it. Default False.
+        """
+
+        def check(beside: Path, settings: GenerationSettings) -> None:
+            if not proven:
+                return
+            serving.prove(
+                beside,
+                settings,
+                self.model,
+                self.tokenizer,
+                allow_end=self.allow_end,
+            )
+            serving.write_warm_up(beside, name, settings)
+            serving.write_operator_files(Path(directory), name, settings)
+
+        name = Path(directory).resolve().name
         return export(
             self.model,
             self.tokenizer,
             directory,
             settings,
             allow_end=self.allow_end,
+            check=check,
         )
 
 

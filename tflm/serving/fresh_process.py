@@ -1,0 +1,57 @@
+"""Uses an export as a program would that has never heard of tflm.
+
+    python -I fresh_process.py EXPORT < requests.json > answers.json
+
+It is run, not imported: nothing of tflm may be needed, nor can be imported.
+"""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+TYPES = {
+    "max_new_tokens": "int32",
+    "temperature": "float32",
+    "top_k": "int32",
+    "top_p": "float32",
+    "seed": "int32",
+}
+
+
+def main() -> None:
+    """Answers the requests with the export alone."""
+    sys.modules["tflm"] = None  # type: ignore[assignment]
+    export = Path(sys.argv[1])
+    requests = json.load(sys.stdin)
+    extra = export / "assets.extra"
+    import tensorflow as tf
+
+    for library in json.loads((extra / "op_libraries.json").read_text()):
+        importlib.import_module(library)
+    loaded = tf.saved_model.load(str(export))
+    prompts = tf.constant(requests["prompts"], tf.string)
+    generate = loaded.signatures["generate"]
+    texts = []
+    for settings in requests["settings"]:
+        call = {
+            name: tf.constant(value, TYPES[name])
+            for name, value in settings.items()
+        }
+        generated = generate(prompt=prompts, **call)
+        texts.append([text.hex() for text in generated["text"].numpy()])
+    usual = loaded.signatures["serving_default"](prompt=prompts)
+    scores = loaded.signatures["score"](text=prompts)
+    answers = {
+        "texts": texts,
+        "usual_texts": [text.hex() for text in usual["text"].numpy()],
+        "log_probs": scores["log_prob"].numpy().tolist(),
+        "settings": json.loads((extra / "generation.json").read_text()),
+        "tensorflow": tf.__version__,
+        "python": sys.version.split()[0],
+    }
+    json.dump(answers, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

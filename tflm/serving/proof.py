@@ -1,0 +1,158 @@
+"""The proof that an export does what its model does, without tflm."""
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tflm import __version__, writing
+from tflm.generation import GenerationSettings, TextGenerator, TextScorer
+from tflm.models import LanguageModel
+from tflm.tokenizers import Tokenizer
+
+REPORT_FILE = "export_report.json"
+_SCRIPT = Path(__file__).with_name("fresh_process.py")
+_TOKENS = 40
+_SEEDS = (1, 2, 3)
+# float32 on another machine, or with another number of rows.
+_TOLERANCE = 1e-3
+_TIMEOUT = 600  # seconds
+
+
+def prove(
+    export: Path,
+    settings: GenerationSettings,
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    *,
+    allow_end: bool = True,
+) -> dict[str, Any]:
+    """Compares an export with the model that it was made of.
+
+    The export is used by a process of its own, in an empty folder, in which
+    tflm cannot be imported. It continues several prompts, greedily and with
+    several seeds, and scores them; all texts must be the model's.
+
+    Args:
+        export: The folder of one version.
+        settings: The `GenerationSettings` that the export was made with.
+        model: A `LanguageModel`.
+        tokenizer: The `Tokenizer` of its ids.
+        allow_end: bool. As in the export.
+
+    Returns:
+        The report, which is written into the export as `export_report.json`:
+        versions, libraries of operations that the export needs, prompts,
+        settings and texts.
+
+    Raises:
+        ValueError: If the export cannot be used, or differs from the model.
+    """
+    generator = TextGenerator(model, tokenizer, settings, allow_end=allow_end)
+    prompts = _prompts(generator)
+    calls = _calls(settings)
+    answers = _ask(export, {"prompts": prompts, "settings": calls})
+    texts = [
+        generator.generate(prompts, **call)["text"].numpy().tolist()
+        for call in calls
+    ]
+    _compare_texts(prompts, calls, texts, answers["texts"])
+    usual = settings.call
+    if usual["seed"] >= 0 or usual["temperature"] == 0:
+        expected = generator.generate(prompts, **usual)["text"].numpy().tolist()
+        _compare_texts(prompts, [usual], [expected], [answers["usual_texts"]])
+    _compare_settings(settings, answers["settings"])
+    scorer = TextScorer(model, tokenizer, allow_end=allow_end)
+    scores = scorer.score(prompts)["log_prob"].numpy().tolist()
+    for prompt, own, other in zip(
+        prompts, scores, answers["log_probs"], strict=True
+    ):
+        if not math.isclose(own, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+            raise _differs(f"score of {prompt!r}", own, other)
+    report = {
+        "tflm": __version__,
+        "tensorflow": answers["tensorflow"],
+        "python": answers["python"],
+        "op_libraries": list(tokenizer.op_libraries),
+        "prompts": prompts,
+        "settings": calls,
+        "texts": [[text.decode() for text in row] for row in texts],
+        "log_probs": scores,
+    }
+    writing.write_json(export / REPORT_FILE, report)
+    return report
+
+
+def _prompts(generator: TextGenerator) -> list[str]:
+    """The empty prompt, what the model writes itself, and what it lacks."""
+    call: dict[str, Any] = {"temperature": 1.0, "seed": 0}
+    call["max_new_tokens"] = _tokens(generator.settings)
+    written = generator.generate([""] * 3, **call)
+    own = [text.decode() for text in written["text"].numpy()]
+    prompts = ["", *dict.fromkeys(text for text in own if text)]
+    if generator.settings.on_oov != "error":
+        prompts.append("The \N{SNOWMAN} 123")
+    return prompts
+
+
+def _calls(settings: GenerationSettings) -> list[dict[str, Any]]:
+    plain = {"max_new_tokens": _tokens(settings), "top_k": 0, "top_p": 1.0}
+    drawn = [{**plain, "temperature": 1.0, "seed": seed} for seed in _SEEDS]
+    return [{**plain, "temperature": 0.0, "seed": 0}, *drawn]
+
+
+def _tokens(settings: GenerationSettings) -> int:
+    most = settings.max_new_tokens_limit
+    return _TOKENS if most is None else min(_TOKENS, most)
+
+
+def _ask(export: Path, requests: dict[str, Any]) -> dict[str, Any]:
+    """What a process without tflm gets from the export."""
+    with tempfile.TemporaryDirectory() as empty:
+        ended = subprocess.run(
+            [sys.executable, "-I", str(_SCRIPT), str(export.resolve())],
+            input=json.dumps(requests),
+            capture_output=True,
+            text=True,
+            cwd=empty,
+            timeout=_TIMEOUT,
+        )
+    if ended.returncode:
+        last = (ended.stderr.strip().splitlines() or ["no word"])[-1]
+        raise ValueError(
+            "the export must load in a process without tflm. "
+            f"Received: exit code {ended.returncode}: {last}"
+        )
+    return json.loads(ended.stdout)
+
+
+def _compare_texts(
+    prompts: list[str],
+    calls: list[dict[str, Any]],
+    texts: list[list[bytes]],
+    answers: list[list[str]],
+) -> None:
+    for call, own_row, other_row in zip(calls, texts, answers, strict=True):
+        for prompt, own, other in zip(prompts, own_row, other_row, strict=True):
+            if own != bytes.fromhex(other):
+                what = f"text behind {prompt!r} with {call}"
+                raise _differs(what, own, bytes.fromhex(other))
+
+
+def _compare_settings(
+    settings: GenerationSettings, kept: dict[str, Any]
+) -> None:
+    other = GenerationSettings.from_dict(kept).to_dict()
+    for name, value in settings.to_dict().items():
+        if other[name] != value:
+            raise _differs(f"setting {name}", value, other[name])
+
+
+def _differs(what: str, own: Any, other: Any) -> ValueError:
+    return ValueError(
+        f"the export must do as its model: the {what} differs. "
+        f"Expected: {own!r}. Received: {other!r}"
+    )
