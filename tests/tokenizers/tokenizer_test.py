@@ -4,8 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tflm import tokenizers
-from tflm.tokenizers import Characters, Tokenizer, Words
-from tflm.tokenizers import tokenizer as tokenizer_module
+from tflm.tokenizers import Characters, Tokenizer
 
 # Characters that JSON or a text file might change on the way.
 VOCABULARY = 'a\0\r\n\u2028\u0085"\\é\N{COMBINING ACUTE ACCENT}日🦜\ufeff\ufffd'
@@ -90,29 +89,6 @@ def test_kinds_are_listed_under_their_names():
 def test_tokenizer_alone_is_abstract():
     with pytest.raises(TypeError, match="abstract"):
         Tokenizer()
-
-
-def test_texts_come_in_batches_one_by_one(monkeypatch):
-    monkeypatch.setattr(tokenizer_module, "_BATCH_TEXTS", 3)
-    monkeypatch.setattr(tokenizer_module, "_BATCH_BYTES", 5)
-    texts = ["a", b"\0", tf.constant("b\0"), "", "abcdef", "é", b"\xc3"]
-    batches = [b.numpy().tolist() for b in tokenizer_module.batches(texts)]
-    assert batches == [
-        [b"a", b"\0", b"b\0"],
-        [b"", b"abcdef"],
-        ["é".encode(), b"\xc3"],
-    ]
-    assert list(tokenizer_module.batches([])) == []
-
-
-@pytest.mark.parametrize("kind", [Characters, Words])
-def test_training_is_the_same_in_any_batches(kind, monkeypatch):
-    # What two texts have of a character is none.
-    texts = ["to be\n or ", b"\xe6", b"\x97\xa5", "not", " to\nbe", " or a"]
-    whole = kind.train(texts, min_count=1)
-    assert "日" not in whole.vocabulary
-    monkeypatch.setattr(tokenizer_module, "_BATCH_TEXTS", 1)
-    assert kind.train(texts, min_count=1).vocabulary == whole.vocabulary
 
 
 @pytest.mark.parametrize(
