@@ -110,7 +110,7 @@ def test_export_keeps_the_rules(exported, plain):
     assert texts(generated["completion"]) == completions
     assert texts(generated["finish_reason"]) == reasons
     states = loaded.signatures["initial_state"](tf.constant(ROWS))
-    assert states["history"].shape == (ROWS, 1024)
+    assert states["recent_ids"].shape == (ROWS, 1024)
     outputs, joined = tf.constant(PROMPTS), tf.constant([""] * ROWS)
     for _ in range(STEPS):
         states = loaded.signatures["generate_one_step"](

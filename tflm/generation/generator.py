@@ -17,7 +17,7 @@ from tflm.tokenizers import Tokenizer
 class Generator(Reader):
     """A model, its tokenizer and the settings that hold.
 
-    The state is the model's and, where repetition is to be found, `history`
+    The state is the model's and, where repetition is to be found, `recent_ids`
     int32[B,N], the last tokens read.
 
     Args:
@@ -95,17 +95,19 @@ class Generator(Reader):
         """The state of rows that have read nothing."""
         state = self.model.get_initial_state(batch_size)
         if self.constraints.remembers:
-            state["history"] = self.constraints.nothing(batch_size)
+            state["recent_ids"] = self.constraints.nothing(batch_size)
         return state
 
     def _read(
         self, ids: tf.RaggedTensor, state: State
     ) -> tuple[tf.Tensor, State]:
         state = dict(state)
-        history = state.pop("history", None)
+        history = state.pop("recent_ids", None)
         last, state = super()._read(ids, state)
         if history is not None:
-            state["history"] = self.constraints.remember(history, ids[:, :-1])
+            state["recent_ids"] = self.constraints.remember(
+                history, ids[:, :-1]
+            )
         return last, state
 
     def _logits(
@@ -113,18 +115,18 @@ class Generator(Reader):
     ) -> tuple[tf.Tensor, State]:
         """Reads one id a row, [B], where `mask` [B]; what may follow, [B,V]."""
         state = dict(state)
-        history = state.pop("history", None)
+        history = state.pop("recent_ids", None)
         logits, state = self._call(
             ids[:, tf.newaxis], mask[:, tf.newaxis], state
         )
         if history is not None:
             longer = self.constraints.remember(history, ids[:, tf.newaxis])
-            state["history"] = tf.where(mask[:, tf.newaxis], longer, history)
+            state["recent_ids"] = tf.where(mask[:, tf.newaxis], longer, history)
         return logits[:, 0], state
 
     def _allowed(self, logits: tf.Tensor, state: State) -> tf.Tensor:
         """The logits [B,V], or log-probabilities, that the rules leave."""
-        return self.constraints.apply(logits, state.get("history"))
+        return self.constraints.apply(logits, state.get("recent_ids"))
 
     def _next(
         self,

@@ -67,7 +67,7 @@ def with_maximum(perturbed: tf.Tensor, maximum: tf.Tensor) -> tf.Tensor:
     Example:
     >>> moved = with_maximum(tf.constant([[[0.0, 2.0]]]), tf.constant([[1.0]]))
     >>> moved.numpy().round(3)
-    array([[[-0.062,  1.   ]]], dtype=float32)
+    array([[[-0.209,  1.   ]]], dtype=float32)
     """
     highest = tf.reduce_max(perturbed, axis=2, keepdims=True)  # [B,K,1]
     there = (perturbed > _NEVER) & (maximum > _NEVER)[:, :, tf.newaxis]
