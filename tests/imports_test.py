@@ -34,6 +34,7 @@ STAGES = (
 FOUNDATION: dict[str, tuple[str, ...]] = {
     "__version__": (),
     "config": (),
+    "grouping": (),
     "parallel": (),
     "writing": (),
     "presets": ("config",),

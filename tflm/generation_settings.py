@@ -146,6 +146,11 @@ class GenerationSettings(config.Checked):
         "unk", "what of a prompt the vocabulary lacks becomes", ON_UNKNOWN
     )
 
+    def within_limit(self, tokens: int) -> int:
+        """So many new tokens, or as many as a call may ask for."""
+        most = self.max_new_tokens_limit
+        return tokens if most is None else min(tokens, most)
+
     @property
     def call(self) -> dict[str, Any]:
         """The settings that a call can give in place of these, by name."""

@@ -16,7 +16,7 @@ def test_pieces_joined_are_the_text(stop):
     for seed in range(5):
         call = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": seed}
         text = generator.generate("é", max_new_tokens=60, **call)
-        pieces = list(stream(one_step.generate_one_step, "é", 60, call))
+        pieces = list(stream(one_step.generate_one_step, "é", 60, **call))
         assert "é" + "".join(pieces) == text["text"].numpy().decode()
 
 
@@ -26,15 +26,15 @@ def test_no_piece_cuts_a_character():
         Alphabet(vocabulary_size=8), Surfaces("abcd", surfaces)
     )
     greedy = {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "seed": 0}
-    pieces = list(stream(one_step.generate_one_step, "", 10, greedy))
+    pieces = list(stream(one_step.generate_one_step, "", 10, **greedy))
     assert pieces == ["\N{GRINNING FACE}", "x", "\ufffd"]
-    pieces = list(stream(one_step.generate_one_step, "", 1, greedy))
+    pieces = list(stream(one_step.generate_one_step, "", 1, **greedy))
     assert pieces == ["\ufffd"]  # nothing came to make it whole
 
 
 def test_limit_counts_tokens(alphabet, letters):
     one_step = generation.OneStep(alphabet, letters)
     greedy = {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "seed": 0}
-    assert [*stream(one_step.generate_one_step, "b", 3, greedy)] == [*"cde"]
-    assert [*stream(one_step.generate_one_step, "h", 9, greedy)] == [*"ij"]
-    assert [*stream(one_step.generate_one_step, "h", 0, greedy)] == []
+    assert [*stream(one_step.generate_one_step, "b", 3, **greedy)] == [*"cde"]
+    assert [*stream(one_step.generate_one_step, "h", 9, **greedy)] == [*"ij"]
+    assert [*stream(one_step.generate_one_step, "h", 0, **greedy)] == []

@@ -215,6 +215,12 @@ def test_text_that_meets_its_own_end_is_kept_whole():
     ]
 
 
+def chi_square_bound(freedom):
+    """Beyond it by chance once in 10,000 (Wilson and Hilferty, 1931)."""
+    part = 2 / 9 / freedom
+    return freedom * (1 - part + 3.72 * part**0.5) ** 3
+
+
 def without_replacement(shares, draws):
     """The chance of each ordered draw of `draws` different texts."""
     chances = {}
@@ -257,12 +263,7 @@ def test_stochastic_beams_are_draws_without_replacement():
     expected = np.append(expected[~rare], expected[rare].sum())
     observed = np.append(observed[~rare], observed[rare].sum())
     statistic = ((observed - expected) ** 2 / expected).sum()
-    # Beyond this by chance once in 10,000 (Wilson and Hilferty, 1931).
-    freedom = len(expected) - 1
-    bound = (
-        freedom * (1 - 2 / 9 / freedom + 3.72 * (2 / 9 / freedom) ** 0.5) ** 3
-    )
-    assert statistic < bound
+    assert statistic < chi_square_bound(len(expected) - 1)
     assert (found.scores[:, 0] >= found.scores[:, 1]).numpy().all()
     np.testing.assert_allclose(found.scores[:, 0], 0, atol=1e-5)
 
@@ -287,11 +288,8 @@ def test_one_multinomial_beam_is_a_plain_draw():
     )
     expected = np.exp([nats for _, nats, _ in texts]) * rows
     observed = np.array([got.count((ids, e)) for ids, _, e in texts])
-    freedom = len(texts) - 1
-    bound = (
-        freedom * (1 - 2 / 9 / freedom + 3.72 * (2 / 9 / freedom) ** 0.5) ** 3
-    )
-    assert ((observed - expected) ** 2 / expected).sum() < bound
+    statistic = ((observed - expected) ** 2 / expected).sum()
+    assert statistic < chi_square_bound(len(texts) - 1)
 
 
 def test_multinomial_beams_are_different_texts_and_depend_on_the_seed():

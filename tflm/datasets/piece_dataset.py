@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tflm.datasets.documents import PIECE_BYTES, Piece
+from tflm.grouping import by_size
 
 _MOST_PIECES = 1024
 _READ_AT_ONCE = 16
@@ -31,9 +32,16 @@ def dataset_of(pieces: Callable[[], Iterator[Piece]]) -> tf.data.Dataset:
     >>> piece["text"], bool(piece["starts"]), bool(piece["ends"])
     (b'a', True, False)
     """
+
     # A call into Python takes as long as hundreds of short pieces do.
+    def columns() -> Iterator[dict[str, Any]]:
+        groups = by_size(
+            pieces(), lambda piece: len(piece.text), PIECE_BYTES, _MOST_PIECES
+        )
+        return map(_columns, groups)
+
     return tf.data.Dataset.from_generator(
-        lambda: _batches(pieces()), output_signature=_SIGNATURE
+        columns, output_signature=_SIGNATURE
     ).unbatch()
 
 
@@ -47,19 +55,6 @@ def pieces_of(dataset: tf.data.Dataset) -> Iterator[Piece]:
             batch["ends"].tolist(),
         )
         yield from map(Piece, *columns)
-
-
-def _batches(pieces: Iterator[Piece]) -> Iterator[dict[str, Any]]:
-    batch: list[Piece] = []
-    size = 0
-    for piece in pieces:
-        batch.append(piece)
-        size += len(piece.text)
-        if size >= PIECE_BYTES or len(batch) >= _MOST_PIECES:
-            yield _columns(batch)
-            batch, size = [], 0
-    if batch:
-        yield _columns(batch)
 
 
 def _columns(batch: list[Piece]) -> dict[str, Any]:

@@ -10,14 +10,11 @@ import tensorflow as tf
 
 from tflm import sampling
 from tflm.generation.generator import Generator
+from tflm.generation.reader import like_rows, strings
+from tflm.generation.stop_strings import first_bytes
 from tflm.generation.text_generator import valid
-from tflm.generation_settings import (
-    BEAM_METHODS,
-    STEP_SETTINGS,
-    GenerationSettings,
-)
-from tflm.models import LanguageModel, State
-from tflm.tokenizers import Tokenizer
+from tflm.generation_settings import BEAM_METHODS, STEP_SETTINGS
+from tflm.models import State
 
 # The score where a row has fewer texts than beams: JSON has no infinity.
 NOTHING = tf.float32.min
@@ -44,25 +41,18 @@ class BeamGenerator(Generator):
     (TensorShape([2, 3]), TensorShape([2, 3]))
     """
 
-    def __init__(
+    @functools.cached_property
+    def searches(
         self,
-        model: LanguageModel,
-        tokenizer: Tokenizer,
-        settings: GenerationSettings | None = None,
-        *,
-        allow_end: bool = True,
-    ):
-        super().__init__(model, tokenizer, settings, allow_end=allow_end)
-        functions = {
-            "likeliest": self._best,
-            "multinomial": functools.partial(self._drawn, "multinomial"),
-            "stochastic": functools.partial(self._drawn, "stochastic"),
-        }
-        self.searches = {
+    ) -> dict[str, tf.types.experimental.PolymorphicFunction]:
+        """`search` for a graph, by method: prompts [B], settings as tensors."""
+        return {
             method: tf.function(
-                function, input_signature=_signature(method), autograph=False
+                functools.partial(self._search, method),
+                input_signature=_signature(method),
+                autograph=False,
             )
-            for method, function in functions.items()
+            for method in BEAM_METHODS
         }
 
     def search(
@@ -103,12 +93,7 @@ class BeamGenerator(Generator):
                 given that the method does not have.
             tf.errors.InvalidArgumentError: If a setting breaks its rule.
         """
-        prompts = tf.convert_to_tensor(prompts, tf.string)
-        if prompts.shape.rank not in (0, 1):
-            raise ValueError(
-                "`prompts` must be a string or strings of shape [B]. "
-                f"Received: prompts.shape={prompts.shape}"
-            )
+        prompts = strings("prompts", prompts)
         if method not in BEAM_METHODS:
             raise ValueError(
                 f"`method` must be one of {', '.join(BEAM_METHODS)}. "
@@ -127,49 +112,7 @@ class BeamGenerator(Generator):
             )
         rows = tf.reshape(prompts, [-1])  # [B]
         found = self.searches[method](rows, **self.tensors(given))
-        if prompts.shape.rank == 0:
-            return {name: tensor[0] for name, tensor in found.items()}
-        return found
-
-    def _best(
-        self,
-        prompt: tf.Tensor,
-        num_beams: tf.Tensor,
-        max_new_tokens: tf.Tensor,
-        length_penalty: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        rows = sampling.row_settings(tf.size(prompt))
-        return self._search(
-            "likeliest",
-            prompt,
-            num_beams,
-            max_new_tokens,
-            length_penalty,
-            rows,
-        )
-
-    def _drawn(
-        self,
-        method: str,
-        prompt: tf.Tensor,
-        num_beams: tf.Tensor,
-        max_new_tokens: tf.Tensor,
-        length_penalty: tf.Tensor,
-        temperature: tf.Tensor,
-        top_k: tf.Tensor,
-        top_p: tf.Tensor,
-        seed: tf.Tensor,
-    ) -> dict[str, tf.Tensor]:
-        rows = sampling.row_settings(
-            tf.size(prompt),
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            seed=seed,
-        )
-        return self._search(
-            method, prompt, num_beams, max_new_tokens, length_penalty, rows
-        )
+        return like_rows(prompts, found)
 
     def _search(
         self,
@@ -178,9 +121,19 @@ class BeamGenerator(Generator):
         num_beams: tf.Tensor,
         max_new_tokens: tf.Tensor,
         length_penalty: tf.Tensor,
-        rows: sampling.RowSettings,
+        temperature: tf.Tensor | float = 1.0,
+        top_k: tf.Tensor | int = 0,
+        top_p: tf.Tensor | float = 1.0,
+        seed: tf.Tensor | int = 0,
     ) -> dict[str, tf.Tensor]:
         batch_size = tf.size(prompt)
+        rows = sampling.row_settings(
+            batch_size,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+        )
         rules = sampling.Rules(
             sampling.checked_rows("num_beams", num_beams, batch_size),
             self._limits(max_new_tokens, batch_size),
@@ -257,9 +210,7 @@ class BeamGenerator(Generator):
         if self.stops:
             begin = self.stops.start(tf.size(completion))
             _, kept = self.stops.advance(begin, completion)
-            completion = tf.strings.substr(
-                completion, tf.zeros_like(kept), kept
-            )
+            completion = first_bytes(completion, kept)
         shape = tf.stack([ids.nrows(), count])
         return tf.reshape(valid(follows + completion), shape)
 

@@ -3,15 +3,16 @@
 Axes: B batch, (T) tokens of a row, ragged.
 """
 
+import functools
 from typing import Any
 
 import tensorflow as tf
 
 from tflm import sampling
 from tflm.generation.generator import Generator
-from tflm.generation_settings import STEP_SETTINGS, GenerationSettings
-from tflm.models import LanguageModel, State
-from tflm.tokenizers import Tokenizer
+from tflm.generation.stop_strings import first_bytes
+from tflm.generation_settings import STEP_SETTINGS
+from tflm.models import State
 
 
 class OneStep(Generator):
@@ -43,16 +44,10 @@ class OneStep(Generator):
     (TensorShape([2]), TensorShape([2]))
     """
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        tokenizer: Tokenizer,
-        settings: GenerationSettings | None = None,
-        *,
-        allow_end: bool = True,
-    ):
-        super().__init__(model, tokenizer, settings, allow_end=allow_end)
-        self.step = tf.function(
+    @functools.cached_property
+    def step(self) -> tf.types.experimental.PolymorphicFunction:
+        """`generate_one_step` for a graph: inputs, states and settings."""
+        return tf.function(
             self._step, input_signature=self._signature(), autograph=False
         )
 
@@ -148,7 +143,7 @@ class OneStep(Generator):
             # What is looked for is looked for behind a prompt, not in it.
             begun = tf.where(repeats | ~reads, stop_state, self.stops.start(1))
             stop_state, kept = self.stops.advance(begun, outputs)
-            outputs = tf.strings.substr(outputs, tf.zeros_like(kept), kept)
+            outputs = first_bytes(outputs, kept)
             state["stop_state"] = stop_state
         return outputs, state
 
@@ -174,10 +169,7 @@ class OneStep(Generator):
         if self.stops:
             # The output was cut where the stop string ended.
             size = tf.strings.length(inputs)
-            begins = [
-                tf.strings.substr(text_, tf.zeros_like(size), size) == inputs
-                for text_ in texts
-            ]
+            begins = [first_bytes(whole, size) == inputs for whole in texts]
             ended = self.stops.met(stop_state) & (begins[0] | begins[1])
             reads_first &= ~ended
             text = tf.where(ended, "", text)

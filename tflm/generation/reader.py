@@ -3,6 +3,8 @@
 Axes: B batch, (T) tokens of a row, ragged, C tokens of a chunk, V vocabulary.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 from tflm.models import LanguageModel, State
@@ -122,3 +124,23 @@ def in_float32(model: LanguageModel) -> LanguageModel:
     copy = type(model).from_config({**model.get_config(), "dtype": "float32"})
     copy.set_weights(model.get_weights())
     return copy
+
+
+def strings(name: str, value: Any) -> tf.Tensor:
+    """A string or strings [B] as a tensor; `name` is for the error's text."""
+    value = tf.convert_to_tensor(value, tf.string)
+    if value.shape.rank not in (0, 1):
+        raise ValueError(
+            f"`{name}` must be a string or strings of shape [B]. "
+            f"Received: {name}.shape={value.shape}"
+        )
+    return value
+
+
+def like_rows(
+    given: tf.Tensor, rows: dict[str, tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    """The only row alone where one string was given."""
+    if given.shape.rank == 0:
+        return {name: tensor[0] for name, tensor in rows.items()}
+    return rows

@@ -86,9 +86,8 @@ class SavedModel:
         self, prompt: str, settings: GenerationSettings
     ) -> Iterator[str]:
         """Continues a prompt piece by piece, see `stream`."""
-        call = settings.call
-        most = call.pop("max_new_tokens")
-        return stream(self.loaded.generate_one_step, prompt, most, call)
+        step = self.loaded.generate_one_step
+        return stream(step, prompt, **settings.call)
 
     def score(self, texts: Sequence[str | bytes]) -> dict[str, tf.Tensor]:
         """Scores texts as `TextScorer.score` does, [B] each."""

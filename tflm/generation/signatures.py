@@ -86,14 +86,16 @@ def _serving_default(generator: TextGenerator) -> Callable:
     return tf.function(serve, input_signature=[prompt], autograph=False)
 
 
-def _without_log_probs(search: Callable) -> Callable:
+def _without_log_probs(
+    search: tf.types.experimental.PolymorphicFunction,
+) -> Callable:
     def texts_and_scores(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         found = search(*tensors)
         return {name: found[name] for name in ("texts", "scores")}
 
     return tf.function(
         texts_and_scores,
-        input_signature=search.input_signature,  # type: ignore[attr-defined]
+        input_signature=search.input_signature,
         autograph=False,
     )
 

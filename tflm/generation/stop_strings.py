@@ -78,6 +78,15 @@ class StopStrings:
         return state, kept
 
 
+def first_bytes(texts: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+    """The first so many bytes of texts [B]; `sizes` int32[B].
+
+    >>> first_bytes(tf.constant(["abc", "d"]), tf.constant([2, 5])).numpy()
+    array([b'ab', b'd'], dtype=object)
+    """
+    return tf.strings.substr(texts, tf.zeros_like(sizes), sizes)
+
+
 def _automaton(strings: list[bytes]) -> tuple[int, np.ndarray]:
     """The state of a string met, and the state after each, int32[S,256]."""
     children: list[dict[int, int]] = [{}]

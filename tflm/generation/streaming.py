@@ -1,7 +1,7 @@
 """Text while it is written, in pieces that can be shown at once."""
 
 import codecs
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -11,7 +11,7 @@ def stream(
     generate_one_step: Callable[..., tuple[tf.Tensor, Any]],
     prompt: str,
     max_new_tokens: int,
-    settings: Mapping[str, Any],
+    **settings: Any,
 ) -> Iterator[str]:
     """Continues a prompt and gives each piece as soon as it is whole.
 
@@ -19,7 +19,7 @@ def stream(
         generate_one_step: Of a `OneStep`, or of an export that was loaded.
         prompt: str.
         max_new_tokens: int. Tokens at the most.
-        settings: `temperature`, `top_k`, `top_p` and `seed`.
+        **settings: `temperature`, `top_k`, `top_p` and `seed`.
 
     Yields:
         Pieces of the continuation. No character is cut; joined they are the
@@ -31,8 +31,8 @@ def stream(
     >>> from tflm.tokenizers import Bytes
     >>> model = GRU(vocabulary_size=Bytes().vocabulary_size, units=8)
     >>> one_step = OneStep(model, Bytes(), allow_end=False)
-    >>> settings = {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "seed": 0}
-    >>> pieces = stream(one_step.generate_one_step, "a", 5, settings)
+    >>> greedy = {"temperature": 0.0, "top_k": 0, "top_p": 1.0, "seed": 0}
+    >>> pieces = stream(one_step.generate_one_step, "a", 5, **greedy)
     >>> len("".join(pieces)) <= 5
     True
     """

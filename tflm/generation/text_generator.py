@@ -3,15 +3,16 @@
 Axes: B batch, (T) tokens of a row, ragged, S steps of the loop.
 """
 
+import functools
 from typing import Any
 
 import tensorflow as tf
 
 from tflm import sampling
 from tflm.generation.generator import Generator
-from tflm.generation_settings import CALL_SETTINGS, GenerationSettings
-from tflm.models import LanguageModel
-from tflm.tokenizers import Tokenizer
+from tflm.generation.reader import like_rows, strings
+from tflm.generation.stop_strings import first_bytes
+from tflm.generation_settings import CALL_SETTINGS
 
 _REASONS = ("length", "end", "stop")
 
@@ -34,16 +35,10 @@ class TextGenerator(Generator):
     [2, 3]
     """
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        tokenizer: Tokenizer,
-        settings: GenerationSettings | None = None,
-        *,
-        allow_end: bool = True,
-    ):
-        super().__init__(model, tokenizer, settings, allow_end=allow_end)
-        self.texts = tf.function(
+    @functools.cached_property
+    def texts(self) -> tf.types.experimental.PolymorphicFunction:
+        """`generate` for a graph: prompts [B] and settings, as tensors."""
+        return tf.function(
             self._texts, input_signature=_signature(), autograph=False
         )
 
@@ -80,12 +75,7 @@ class TextGenerator(Generator):
             ValueError: If `prompts` has a rank above 1.
             tf.errors.InvalidArgumentError: If a setting breaks its rule.
         """
-        prompts = tf.convert_to_tensor(prompts, tf.string)
-        if prompts.shape.rank not in (0, 1):
-            raise ValueError(
-                "`prompts` must be a string or strings of shape [B]. "
-                f"Received: prompts.shape={prompts.shape}"
-            )
+        prompts = strings("prompts", prompts)
         settings = {
             "max_new_tokens": max_new_tokens,
             "temperature": temperature,
@@ -94,10 +84,7 @@ class TextGenerator(Generator):
             "seed": seed,
         }
         rows = tf.reshape(prompts, [-1])  # [B]
-        generated = self.texts(rows, **self.tensors(settings))
-        if prompts.shape.rank == 0:
-            return {name: tensor[0] for name, tensor in generated.items()}
-        return generated
+        return like_rows(prompts, self.texts(rows, **self.tensors(settings)))
 
     def _texts(
         self,
@@ -124,9 +111,7 @@ class TextGenerator(Generator):
             kept = tf.where(
                 stopped, rows["kept"], tf.strings.length(completion)
             )
-            completion = tf.strings.substr(
-                completion, tf.zeros_like(kept), kept
-            )
+            completion = first_bytes(completion, kept)
         return {
             "text": valid(prompt + completion),
             "completion": valid(completion),

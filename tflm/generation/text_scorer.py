@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tflm import sampling
-from tflm.generation.reader import Reader, like
+from tflm.generation.reader import Reader, like, like_rows, strings
 from tflm.generation.token_spans import token_spans
 from tflm.generation.token_surprisal import TokenSurprisal
 from tflm.models import LanguageModel, State
@@ -81,9 +81,9 @@ class TextScorer(Reader):
         Raises:
             ValueError: If `texts` has a rank above 1.
         """
-        texts = _strings("texts", texts)
+        texts = strings("texts", texts)
         scores = self.scores(tf.reshape(texts, [-1]))
-        return _like_rows(texts, scores)
+        return like_rows(texts, scores)
 
     def next_token_probabilities(
         self, prompts: Any, k: Any = 10
@@ -114,9 +114,9 @@ class TextScorer(Reader):
             ValueError: If `prompts` has a rank above 1.
             tf.errors.InvalidArgumentError: If `k` breaks its rule.
         """
-        prompts = _strings("prompts", prompts)
+        prompts = strings("prompts", prompts)
         k = tf.convert_to_tensor(k, sampling.SETTINGS["k"].dtype)
-        return _like_rows(prompts, self.following(tf.reshape(prompts, [-1]), k))
+        return like_rows(prompts, self.following(tf.reshape(prompts, [-1]), k))
 
     def surprisals(
         self, texts: list[str | bytes]
@@ -153,7 +153,7 @@ class TextScorer(Reader):
 
     def unknown_bytes(self, texts: Any) -> tf.Tensor:
         """Bytes of the texts [B] that the vocabulary lacks, int64[B]."""
-        return self.tokenizer.unknown_bytes(_strings("texts", texts))
+        return self.tokenizer.unknown_bytes(strings("texts", texts))
 
     def _scores(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         ids = self.tokenizer.tokenize(text)  # [B,(T)]
@@ -251,22 +251,3 @@ def _listed_ids(tokenizer: Tokenizer, allow_end: bool) -> np.ndarray:
     listed[tokenizer.unk_id] = tokenizer.detokenize(unknown)[0] != b""
     listed[tokenizer.end_id] = allow_end
     return listed
-
-
-def _strings(name: str, value: Any) -> tf.Tensor:
-    value = tf.convert_to_tensor(value, tf.string)
-    if value.shape.rank not in (0, 1):
-        raise ValueError(
-            f"`{name}` must be a string or strings of shape [B]. "
-            f"Received: {name}.shape={value.shape}"
-        )
-    return value
-
-
-def _like_rows(
-    given: tf.Tensor, rows: dict[str, tf.Tensor]
-) -> dict[str, tf.Tensor]:
-    """The only row alone where one string was given."""
-    if given.shape.rank == 0:
-        return {name: tensor[0] for name, tensor in rows.items()}
-    return rows

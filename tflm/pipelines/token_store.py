@@ -11,7 +11,7 @@ import mmap
 import os
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tflm import parallel, writing
 from tflm.datasets import Piece, pieces_of
+from tflm.grouping import by_size
 from tflm.tokenizers import Tokenizer
 
 _FORMAT = 2
@@ -200,7 +201,13 @@ def _write(
     totals = np.zeros(4, np.int64)
     starts: list[int] = []
     written = ends = 0
-    batches = parallel.mapped(_counting(tokenizer), _batches(pieces))
+    groups = by_size(
+        pieces_of(pieces),
+        lambda piece: len(piece.text),
+        _BATCH_BYTES,
+        _BATCH_PIECES,
+    )
+    batches = parallel.mapped(_counting(tokenizer), groups)
     with (directory / "targets.bin").open("wb") as file:
         for batch, ids, splits, sums in batches:
             totals += sums
@@ -226,20 +233,6 @@ def _write(
     }
     writing.write_json(directory / "store.json", meta)
     return digest.hexdigest()
-
-
-def _batches(pieces: tf.data.Dataset) -> Iterator[list[Piece]]:
-    """Pieces in lists of about a megabyte of text."""
-    batch: list[Piece] = []
-    size = 0
-    for piece in pieces_of(pieces):
-        batch.append(piece)
-        size += len(piece.text)
-        if size >= _BATCH_BYTES or len(batch) >= _BATCH_PIECES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _counting(tokenizer: Tokenizer) -> Callable[[list[Piece]], tuple]:

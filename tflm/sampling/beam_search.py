@@ -131,7 +131,6 @@ def beam_search(
             found,
             _Live(totals[:, :, end_id], priorities[:, :, end_id]),
             count,
-            tf.range(width)[tf.newaxis],
             rules,
             method,
             ended=True,
@@ -153,7 +152,6 @@ def beam_search(
             found,
             _Live(*(tf.where(out, part, NEVER) for part in live)),
             count + 1,
-            tf.range(width)[tf.newaxis],
             rules,
             method,
             ended=False,
@@ -258,7 +256,6 @@ def _with_ended(
     found: _Found,
     texts: _Live,
     lengths: tf.Tensor,
-    beams: tf.Tensor,
     rules: Rules,
     method: str,
     ended: bool,
@@ -277,7 +274,7 @@ def _with_ended(
         scores,
         tf.where(scores > NEVER, texts.log_probs, NEVER),
         tf.broadcast_to(lengths, shape),
-        tf.broadcast_to(beams, shape),
+        tf.broadcast_to(tf.range(shape[1]), shape),
         tf.fill(shape, ended),
     )
     both = [tf.concat(pair, axis=1) for pair in zip(found, new, strict=True)]

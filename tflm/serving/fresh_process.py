@@ -10,14 +10,6 @@ import json
 import sys
 from pathlib import Path
 
-TYPES = {
-    "max_new_tokens": "int32",
-    "temperature": "float32",
-    "top_k": "int32",
-    "top_p": "float32",
-    "seed": "int32",
-}
-
 
 def main() -> None:
     """Answers the requests with the export alone."""
@@ -32,10 +24,11 @@ def main() -> None:
     loaded = tf.saved_model.load(str(export))
     prompts = tf.constant(requests["prompts"], tf.string)
     generate = loaded.signatures["generate"]
+    specs = generate.structured_input_signature[1]
     texts = []
     for settings in requests["settings"]:
         call = {
-            name: tf.constant(value, TYPES[name])
+            name: tf.constant(value, specs[name].dtype)
             for name, value in settings.items()
         }
         generated = generate(prompt=prompts, **call)

@@ -89,7 +89,7 @@ def prove(
 def _prompts(generator: TextGenerator) -> list[str]:
     """The empty prompt, what the model writes itself, and what it lacks."""
     call: dict[str, Any] = {"temperature": 1.0, "seed": 0}
-    call["max_new_tokens"] = _tokens(generator.settings)
+    call["max_new_tokens"] = generator.settings.within_limit(_TOKENS)
     written = generator.generate([""] * 3, **call)
     own = [text.decode() for text in written["text"].numpy()]
     prompts = ["", *dict.fromkeys(text for text in own if text)]
@@ -99,14 +99,10 @@ def _prompts(generator: TextGenerator) -> list[str]:
 
 
 def _calls(settings: GenerationSettings) -> list[dict[str, Any]]:
-    plain = {"max_new_tokens": _tokens(settings), "top_k": 0, "top_p": 1.0}
+    tokens = settings.within_limit(_TOKENS)
+    plain = {"max_new_tokens": tokens, "top_k": 0, "top_p": 1.0}
     drawn = [{**plain, "temperature": 1.0, "seed": seed} for seed in _SEEDS]
     return [{**plain, "temperature": 0.0, "seed": 0}, *drawn]
-
-
-def _tokens(settings: GenerationSettings) -> int:
-    most = settings.max_new_tokens_limit
-    return _TOKENS if most is None else min(_TOKENS, most)
 
 
 def _ask(export: Path, requests: dict[str, Any]) -> dict[str, Any]:

@@ -24,8 +24,7 @@ def warm_up_requests(
     Returns:
         Dicts of `model`, `signature` and `inputs`, NumPy-like values by name.
     """
-    most = settings.max_new_tokens_limit
-    tokens = _TOKENS if most is None else min(_TOKENS, most)
+    tokens = settings.within_limit(_TOKENS)
     call = {**settings.call, "max_new_tokens": tokens}
     beams = {"num_beams": 2, "max_new_tokens": tokens, "length_penalty": 0.0}
     inputs = {

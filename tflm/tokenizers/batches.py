@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
 
+from tflm.grouping import by_size
+
 _BATCH_BYTES = 2**20
 _BATCH_TEXTS = 2**14
 _READ_AT_ONCE = 16
@@ -11,16 +13,8 @@ _READ_AT_ONCE = 16
 
 def batches(texts: Iterable[str | bytes | tf.Tensor]) -> Iterator[tf.Tensor]:
     """Strings [B] of about a megabyte."""
-    batch: list[bytes] = []
-    size = 0
-    for text in each(texts):
-        batch.append(text)
-        size += len(text)
-        if size >= _BATCH_BYTES or len(batch) >= _BATCH_TEXTS:
-            yield tf.constant(batch)
-            batch, size = [], 0
-    if batch:
-        yield tf.constant(batch)
+    groups = by_size(each(texts), len, _BATCH_BYTES, _BATCH_TEXTS)
+    return map(tf.constant, groups)
 
 
 def each(texts: Iterable[str | bytes | tf.Tensor]) -> Iterator[bytes]:

@@ -87,9 +87,7 @@ class TrainedModel:
         call, fixed = _divided(settings)
         one_step = self._made(OneStep, fixed)
         call = {**one_step.settings.call, **call}
-        return stream(
-            one_step.generate_one_step, prompt, call.pop("max_new_tokens"), call
-        )
+        return stream(one_step.generate_one_step, prompt, **call)
 
     def score(self, texts: Any) -> dict[str, Any]:
         """Tells how likely texts are.
@@ -118,12 +116,12 @@ class TrainedModel:
         """
         return _numpy(self.scorer.next_token_probabilities(prompts, k))
 
-    @functools.cached_property
+    @property
     def generator(self) -> TextGenerator:
         """The loop that writes whole texts."""
         return self._made(TextGenerator, ())
 
-    @functools.cached_property
+    @property
     def one_step(self) -> OneStep:
         """The step that writes one token and gives the state back."""
         return self._made(OneStep, ())
