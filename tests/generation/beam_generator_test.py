@@ -130,20 +130,6 @@ def test_drawn_beams_of_the_export_are_those_of_python(
     assert texts(served["texts"][1]) == [*texts(greedy["text"]), "", ""]
 
 
-def test_beam_search_of_the_export_is_that_of_python(exports):
-    for export in exports.values():
-        generator = generation.BeamGenerator(export.model, export.tokenizer)
-        call = {"num_beams": 3, "max_new_tokens": 5, "length_penalty": 1.0}
-        expected = generator.search(export.prompts, **call)
-        search = export.loaded.signatures["beam_search"]
-        specs = search.structured_input_signature[1]
-        served = search(
-            prompt=tf.constant(export.prompts),
-            **{n: tf.constant(v, specs[n].dtype) for n, v in call.items()},
-        )
-        np.testing.assert_array_equal(served["texts"], expected["texts"])
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -16,6 +16,11 @@ END = 0
 SIZE = 4  # END and three more
 LIMIT = 3
 
+# One trace serves all tables and numbers of rows.
+SEARCH = tf.function(
+    sampling.beam_search, autograph=False, reduce_retracing=True
+)
+
 
 class Trellis:
     """Log-probabilities [V] that depend on all ids before."""
@@ -27,13 +32,17 @@ class Trellis:
         table = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
         self.table = table.astype(np.float32)
 
-    def step(self, ids, state):
+    @staticmethod
+    def step(ids, state):
         # The first step reads the start, which is id 0 and leaves state 0.
         place = tf.where(
             state["position"] == 0, 0, state["place"] * SIZE + ids + 1
         )
-        log_probs = tf.gather(self.table, tf.minimum(place, len(self.table)))
-        return log_probs, {"place": place, "position": state["position"] + 1}
+        states = tf.shape(state["table"])[1]
+        own = tf.minimum(place, states - 1)  # of what has ended it is any
+        log_probs = tf.gather(state["table"], own, batch_dims=1)
+        position = state["position"] + 1
+        return log_probs, {**state, "place": place, "position": position}
 
     def texts(self, limit=LIMIT):
         """All texts: ids without END, nats, whether END is their last."""
@@ -65,6 +74,7 @@ class Trellis:
         state = {
             "place": tf.zeros([rows], tf.int32),
             "position": tf.zeros([rows], tf.int32),
+            "table": tf.repeat(self.table[np.newaxis], rows, axis=0),
         }
         rules = sampling.Rules(
             column(num_beams, tf.int32),
@@ -73,9 +83,7 @@ class Trellis:
             column(seeds, tf.int32),
         )
         last = tf.zeros([rows], tf.int32)
-        return tf.function(sampling.beam_search, autograph=False)(
-            self.step, state, last, rules, end_id=END, **options
-        )
+        return SEARCH(self.step, state, last, rules, end_id=END, **options)
 
 
 def score(text, length_penalty):

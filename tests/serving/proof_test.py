@@ -1,8 +1,8 @@
 """An export that differs from its model is refused; each test changes one."""
 
 import dataclasses
-import functools
 import json
+import shutil
 
 import pytest
 import tensorflow as tf
@@ -14,7 +14,12 @@ from tflm.tokenizers import SentencePiece, Words
 
 WORDS = ["\n", "a", "rose", "is", "that", "who"]
 SETTINGS = GenerationSettings(
-    max_new_tokens=6, temperature=0.7, seed=5, stop=("who",), min_p=0.01
+    max_new_tokens=6,
+    temperature=0.7,
+    seed=5,
+    stop=("who",),
+    min_p=0.01,
+    max_new_tokens_limit=50,
 )
 
 
@@ -28,25 +33,38 @@ def model(tokenizer):
     return random_model(models.GRU, tokenizer)
 
 
+@pytest.fixture(scope="module")
+def generator(model, tokenizer):
+    return generation.TextGenerator(model, tokenizer, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def scorer(model, tokenizer):
+    return generation.TextScorer(model, tokenizer)
+
+
+@pytest.fixture(scope="module")
+def made(model, tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    return generation.export(model, tokenizer, folder, SETTINGS)
+
+
 @pytest.fixture
-def prove(model, tokenizer):
-    return functools.partial(serving.prove, model=model, tokenizer=tokenizer)
+def copy(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "copy")
 
 
-def refused(folder, message, model, tokenizer, check):
+def refused_in_export(folder, message, model, tokenizer, check):
     with pytest.raises(ValueError, match=f"(?s){message}"):
         generation.export(model, tokenizer, folder, SETTINGS, check=check)
     assert list(folder.iterdir()) == []  # nothing half-proven is left
 
 
-def test_export_that_is_right_leaves_its_report(
-    tmp_path, model, tokenizer, prove
-):
-    path = generation.export(model, tokenizer, tmp_path, SETTINGS, check=prove)
-    report = json.loads((path / serving.REPORT_FILE).read_text())
+def test_export_that_is_right_leaves_its_report(copy, generator, scorer):
+    serving.prove(copy, generator, scorer)
+    report = json.loads((copy / serving.REPORT_FILE).read_text())
     assert report["op_libraries"] == []
     assert report["tensorflow"] == tf.__version__
-    generator = generation.TextGenerator(model, tokenizer, SETTINGS)
     for call, texts in zip(report["settings"], report["texts"], strict=True):
         made = generator.generate(report["prompts"], **call)["text"].numpy()
         assert [text.decode() for text in made] == texts
@@ -54,9 +72,7 @@ def test_export_that_is_right_leaves_its_report(
     assert len({str(texts) for texts in report["texts"]}) > 2
 
 
-def test_flipped_weight_is_refused(
-    tmp_path, model, tokenizer, prove, monkeypatch
-):
+def test_flipped_weight_is_refused(tmp_path, model, tokenizer, monkeypatch):
     save = tf.saved_model.save
 
     def save_flipped(servable, directory, signatures):
@@ -69,45 +85,55 @@ def test_flipped_weight_is_refused(
         weight.assign(kept)
 
     monkeypatch.setattr(tf.saved_model, "save", save_flipped)
-    refused(tmp_path, "the text behind .* differs", model, tokenizer, prove)
+    message = "the text behind .* differs"
+    refused_in_export(tmp_path, message, model, tokenizer, serving.prove)
 
 
-def test_changed_line_of_the_vocabulary_is_refused(tmp_path, model, prove):
-    other = Words([*WORDS[:2], "lily", *WORDS[3:]])
-    refused(tmp_path, "the text behind .* differs", model, other, prove)
-
-
-def test_changed_default_is_refused(tmp_path, model, tokenizer, prove):
-    def change(export, settings):
-        file = export / "assets.extra/generation.json"
-        values = json.loads(file.read_text())
-        file.write_text(json.dumps({**values, "temperature": 0.8}))
-        prove(export, settings)
-
-    message = "the setting temperature differs. Expected: 0.7. Received: 0.8"
-    refused(tmp_path, message, model, tokenizer, change)
-
-    def other_seed(export, settings):
-        prove(export, dataclasses.replace(settings, seed=6))
-
-    refused(tmp_path, "differs", model, tokenizer, other_seed)
-
-
-def test_export_that_does_not_load_is_refused(
-    tmp_path, model, tokenizer, prove
+def test_changed_line_of_the_vocabulary_is_refused(
+    tmp_path, model, generator, scorer
 ):
-    def cut(export, settings):
-        [data] = (export / "variables").glob("*.data*")
-        data.write_bytes(data.read_bytes()[:-40])
-        prove(export, settings)
+    other = Words([*WORDS[:2], "lily", *WORDS[3:]])
 
-    refused(tmp_path, "load in a process without tflm", model, tokenizer, cut)
+    def check(export, *unused):
+        serving.prove(export, generator, scorer)
+
+    message = "the text behind .* differs"
+    refused_in_export(tmp_path, message, model, other, check)
+
+
+def test_changed_default_is_refused(copy, generator, scorer):
+    file = copy / "assets.extra/generation.json"
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps({**values, "temperature": 0.8}))
+    message = "the setting temperature differs. Expected: 0.7. Received: 0.8"
+    with pytest.raises(ValueError, match=message):
+        serving.prove(copy, generator, scorer)
+
+
+def test_other_default_of_the_graph_is_refused(copy, model, tokenizer, scorer):
+    other = dataclasses.replace(SETTINGS, seed=6)
+    generator = generation.TextGenerator(model, tokenizer, other)
+    with pytest.raises(ValueError, match="text behind .*'seed': 6.* differs"):
+        serving.prove(copy, generator, scorer)
+
+
+def test_export_that_does_not_load_is_refused(copy, generator, scorer):
+    [data] = (copy / "variables").glob("*.data*")
+    data.write_bytes(data.read_bytes()[:-40])
+    with pytest.raises(ValueError, match="load in a process without tflm"):
+        serving.prove(copy, generator, scorer)
 
 
 def test_subwords_name_the_library_that_they_need(tmp_path):
     tokenizer = SentencePiece.train(["a rose is a rose"] * 3)
     model = random_model(models.GRU, tokenizer)
-    prove = functools.partial(serving.prove, model=model, tokenizer=tokenizer)
-    path = generation.export(model, tokenizer, tmp_path, check=prove)
+    path = generation.export(model, tokenizer, tmp_path, check=serving.prove)
     report = json.loads((path / serving.REPORT_FILE).read_text())
     assert report["op_libraries"] == ["tensorflow_text"]
+
+
+def test_other_score_is_refused(copy, generator, tokenizer):
+    other = random_model(models.LSTM, tokenizer)
+    scorer = generation.TextScorer(other, tokenizer)
+    with pytest.raises(ValueError, match="the score of .* differs"):
+        serving.prove(copy, generator, scorer)

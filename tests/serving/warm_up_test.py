@@ -12,10 +12,8 @@ def test_records_are_requests_that_the_export_answers(tmp_path):
     model = random_model(models.GRU, tokenizer)
     settings = GenerationSettings(max_new_tokens_limit=3, max_new_tokens=3)
 
-    def check(path, settings):
-        serving.write_warm_up(path, "tale", settings)
-
-    path = generation.export(model, tokenizer, tmp_path, settings, check=check)
+    path = generation.export(model, tokenizer, tmp_path, settings)
+    serving.write_warm_up(path, "tale", settings)
     loaded = tf.saved_model.load(path)
     file = path / "assets.extra/tf_serving_warmup_requests"
     answered = []

@@ -30,7 +30,7 @@ def export(
     settings: GenerationSettings | None = None,
     *,
     allow_end: bool = True,
-    check: Callable[[Path, GenerationSettings], object] | None = None,
+    check: Callable[[Path, TextGenerator, TextScorer], object] | None = None,
 ) -> Path:
     """Writes a SavedModel as the next version in a folder.
 
@@ -55,7 +55,8 @@ def export(
             server for more would have it busy for hours.
         allow_end: bool. False where training had no END target.
         check: Optional, called with the folder that is still to take its name
-            and the settings that hold in it; if it raises, nothing is left.
+            and with what writes and scores texts as it should; if it raises,
+            nothing is left.
 
     Returns:
         Path of the new version.
@@ -95,7 +96,7 @@ def export(
         libraries = list(tokenizer.op_libraries)
         writing.write_json(beside / LIBRARIES_FILE, libraries)
         if check is not None:
-            check(beside, one_step.settings)
+            check(beside, generator, scorer)
     return path
 
 

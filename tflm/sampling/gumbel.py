@@ -28,25 +28,28 @@ def noise(
     >>> noise(shape, tf.constant([5]), tf.constant([9])).shape
     TensorShape([1, 2, 3])
     """
-    _, width, size = tf.unstack(shape)
+    batch, width, size = tf.unstack(shape)
 
-    def of_row(row: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        seed = tf.stack(row)
-        return tf.map_fn(
-            lambda beam: tf.random.stateless_uniform(
-                [size],
-                tf.random.experimental.stateless_fold_in(seed, beam),
-                minval=1e-38,
-                alg="philox",
+    def of_beam(beam: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        seed, position, number = beam
+        return tf.random.stateless_uniform(
+            [size],
+            tf.random.experimental.stateless_fold_in(
+                tf.stack([seed, position]), number
             ),
-            tf.range(width),
-            fn_output_signature=tf.TensorSpec([None], tf.float32),
+            minval=1e-38,
+            alg="philox",
         )
 
+    beams = (
+        tf.repeat(seeds, width),
+        tf.repeat(positions, width),
+        tf.tile(tf.range(width), [batch]),
+    )
     uniform = tf.map_fn(
-        of_row,
-        (seeds, positions),
-        fn_output_signature=tf.TensorSpec([None, None], tf.float32),
+        of_beam,
+        beams,
+        fn_output_signature=tf.TensorSpec([None], tf.float32),
     )
     return -tf.math.log(-tf.math.log(tf.reshape(uniform, shape)))
 

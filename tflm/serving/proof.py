@@ -10,8 +10,6 @@ from typing import Any
 
 from tflm import __version__, writing
 from tflm.generation import GenerationSettings, TextGenerator, TextScorer
-from tflm.models import LanguageModel
-from tflm.tokenizers import Tokenizer
 
 REPORT_FILE = "export_report.json"
 _SCRIPT = Path(__file__).with_name("fresh_process.py")
@@ -23,12 +21,7 @@ _TIMEOUT = 600  # seconds
 
 
 def prove(
-    export: Path,
-    settings: GenerationSettings,
-    model: LanguageModel,
-    tokenizer: Tokenizer,
-    *,
-    allow_end: bool = True,
+    export: Path, generator: TextGenerator, scorer: TextScorer
 ) -> dict[str, Any]:
     """Compares an export with the model that it was made of.
 
@@ -38,10 +31,8 @@ def prove(
 
     Args:
         export: The folder of one version.
-        settings: The `GenerationSettings` that the export was made with.
-        model: A `LanguageModel`.
-        tokenizer: The `Tokenizer` of its ids.
-        allow_end: bool. As in the export.
+        generator: Writes texts with the model that the export was made of.
+        scorer: Scores them.
 
     Returns:
         The report, which is written into the export as `export_report.json`:
@@ -51,7 +42,7 @@ def prove(
     Raises:
         ValueError: If the export cannot be used, or differs from the model.
     """
-    generator = TextGenerator(model, tokenizer, settings, allow_end=allow_end)
+    settings = generator.settings
     prompts = _prompts(generator)
     calls = _calls(settings)
     answers = _ask(export, {"prompts": prompts, "settings": calls})
@@ -65,7 +56,6 @@ def prove(
         expected = generator.generate(prompts, **usual)["text"].numpy().tolist()
         _compare_texts(prompts, [usual], [expected], [answers["usual_texts"]])
     _compare_settings(settings, answers["settings"])
-    scorer = TextScorer(model, tokenizer, allow_end=allow_end)
     scores = scorer.score(prompts)["log_prob"].numpy().tolist()
     for prompt, own, other in zip(
         prompts, scores, answers["log_probs"], strict=True
@@ -76,7 +66,7 @@ def prove(
         "tflm": __version__,
         "tensorflow": answers["tensorflow"],
         "python": answers["python"],
-        "op_libraries": list(tokenizer.op_libraries),
+        "op_libraries": list(generator.tokenizer.op_libraries),
         "prompts": prompts,
         "settings": calls,
         "texts": [[text.decode() for text in row] for row in texts],

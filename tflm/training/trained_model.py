@@ -162,18 +162,14 @@ class TrainedModel:
                 takes beside it. Default False.
         """
 
-        def check(beside: Path, settings: GenerationSettings) -> None:
-            if not proven:
-                return
-            serving.prove(
-                beside,
-                settings,
-                self.model,
-                self.tokenizer,
-                allow_end=self.allow_end,
+        def check(
+            beside: Path, generator: TextGenerator, scorer: TextScorer
+        ) -> None:
+            serving.prove(beside, generator, scorer)
+            serving.write_warm_up(beside, name, generator.settings)
+            serving.write_operator_files(
+                Path(directory), name, generator.settings
             )
-            serving.write_warm_up(beside, name, settings)
-            serving.write_operator_files(Path(directory), name, settings)
 
         name = Path(directory).resolve().name
         return export(
@@ -182,7 +178,7 @@ class TrainedModel:
             directory,
             settings,
             allow_end=self.allow_end,
-            check=check,
+            check=check if proven else None,
         )
 
 
