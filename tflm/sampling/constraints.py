@@ -100,9 +100,8 @@ def _ban_repeats(logits: tf.Tensor, history: tf.Tensor, size: int) -> tf.Tensor:
     same = followed != _NOTHING
     for place in range(before):
         own = history[:, REMEMBERED - before + place, tf.newaxis]
-        # A place before the text's begin is no token of an n-gram.
-        there = history[:, place : place + width]
-        same &= (there == own) & (own != _NOTHING)
+        # A text shorter than the n-gram finds no token behind what it has.
+        same &= history[:, place : place + width] == own
     completes = tf.where(same, followed, _NOTHING)
     out = _among(completes, tf.shape(logits))
     allowed = tf.where(out, _OUT, logits)
