@@ -19,6 +19,7 @@ import yaml
 
 from tests.training.conftest import write_text
 from tflm import config, evaluate, export, generate, train, training
+from tflm.command_line import dialogue
 from tflm.command_line import main as command_line
 
 SIZE = ["--units=12", "--embedding_dim=6", "--seq_len=16", "--batch_size=4"]
@@ -220,6 +221,87 @@ def test_every_way_gives_one_text_from_run_and_saved_model(capsys, run, flags):
         assert rows[0]["text"].startswith("the c")
 
 
+def test_prompts_of_files_are_continued_in_batches(
+    capsys, run, folder, monkeypatch
+):
+    settings = ["--json", "--seed", "3", "--max_new_tokens", "8"]
+    (folder / "prompts.txt").write_text("the c\n\n  \na rat\r\nthe d\n")
+    prompts = ["the c", "a rat", "the d"]
+    beams = ["--num_beams", "2", "--beam_method", "multinomial"]
+    for model in ("runs/words", "saved_models/words/1"):
+        for form in ([], ["--num_samples", "2"], beams):
+            given = [model, *settings, *form]
+            told = outcome(capsys, generate, *given, "--prompt", *prompts)
+            files = ["--prompt_file", "prompts.txt"]
+            assert outcome(capsys, generate, *given, *files) == told
+            rows = [json.loads(line) for line in told[1].splitlines()]
+            assert [row["prompt"] for row in rows][::2][:1] == ["the c"]
+            with monkeypatch.context() as patch:
+                patch.setattr(generate, "_BATCH", 2)
+                assert outcome(capsys, generate, *given, *files) == told
+
+
+def test_unknown_pieces_are_reported_and_can_be_refused(capsys, run):
+    prompts = ["--prompt", "a \u20acrat\u20ac", "the", "--max_new_tokens=3"]
+    for model, how in (
+        ("runs/words", "unk"),
+        ("saved_models/words/1", "as the export says"),
+    ):
+        code, out, err = outcome(
+            capsys, generate, model, "--json", *prompts, "--seed=1"
+        )
+        assert (code, err) == (
+            0,
+            "unknown pieces in the prompts: 2, '\u20ac' (2 times) "
+            f"(on_oov: {how})\n",
+        )
+        rows = [json.loads(line) for line in out.splitlines()]
+        assert [row["unknown"] for row in rows] == [{"\u20ac": 2}, {}]
+        assert rows[0]["text"].startswith("a \u20acrat\u20ac")
+    code, out, err = outcome(
+        capsys, generate, "runs/words", *prompts, "--on_oov=error"
+    )
+    assert (code, out) == (1, "")
+    last = err.splitlines()[-1]
+    assert last.startswith("error: InvalidArgumentError: [a prompt must hold")
+    assert last.endswith("Received: unknown pieces=] [2] [\u20ac \u20ac]")
+
+
+def test_steps_are_those_of_the_text(capsys, run):
+    given = ["--prompt", "the c", "a", "--seed=5", "--top_k=4", "--json"]
+    given += ["--num_samples=2", "--max_new_tokens=6"]
+    plain = outcome(capsys, generate, "runs/words", *given)
+    shown = outcome(
+        capsys, generate, "runs/words", *given, "--show_probabilities=3"
+    )
+    assert (shown[0], shown[2]) == (0, "")
+    rows = [json.loads(line) for line in shown[1].splitlines()]
+    for row in rows:
+        steps = row.pop("steps")
+        drawn = [c["text"] for step in steps for c in step if c["drawn"]]
+        assert row["prompt"] + "".join(drawn) == row["text"]
+        assert all(len(step) >= 3 for step in steps)
+    assert rows == [json.loads(line) for line in plain[1].splitlines()]
+    code, out, err = outcome(
+        capsys, generate, "saved_models/words", "--show_probabilities=3"
+    )
+    assert (code, out) == (1, "")
+    assert "`model` must be a run to show the probabilities" in err
+
+
+@pytest.mark.parametrize("model", ["runs/words", "saved_models/words"])
+def test_text_is_written_in_turns(capsys, run, monkeypatch, model):
+    typed = iter(["", "/undo", "/choices 2", "/take 1", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(typed))
+    given = [model, "--prompt", "the c", "--seed=5", "--max_new_tokens=6"]
+    plain = outcome(capsys, generate, *given)[1].rstrip("\n")
+    code, out, err = outcome(capsys, generate, *given, "--interactive")
+    assert (code, err) == (0, "")
+    assert out.startswith(dialogue.HELP + "\n" + plain + "\nthe c\n   1 ")
+    assert out.splitlines()[-1].startswith("the c")
+    assert len(out.splitlines()[-1]) == len("the c") + 1
+
+
 def test_what_an_export_fixes_is_no_flag_for_it(capsys, run):
     model = "saved_models/words/1"
     code, out, err = outcome(capsys, generate, model, "--stop", "x")
@@ -238,6 +320,14 @@ def test_what_an_export_fixes_is_no_flag_for_it(capsys, run):
         (["--repetition_penalty", "0.5"], "at least 1 (off)"),
         (["--stop", ""], "`stop` must be strings that are not empty"),
         (["--stream", "--num_samples", "2"], "`stream` writes one text"),
+        (["--stream", "--prompt_file", "a"], "`stream` writes one text"),
+        (["--interactive", "--stream"], "`interactive` writes one text"),
+        (["--interactive", "--prompt", "a", "b"], "`interactive` writes"),
+        (["--show_probabilities", "-1"], "`show_probabilities` must be at"),
+        (
+            ["--show_probabilities", "2", "--num_beams", "2"],
+            "leave out --num_beams",
+        ),
         (["--temperature", "-1"], "`temperature` must be finite and at least"),
         (["--top_p", "0"], "`top_p` must be above 0 and at most 1"),
         (["--tempature", "1"], "did you mean '--temperature'?"),

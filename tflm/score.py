@@ -138,12 +138,7 @@ def _texts(parsed: Namespace) -> list[bytes]:
     encoding = getattr(parsed, "encoding", config.DataConfig().encoding)
     for pattern in parsed.text_file:
         for file in files.matching("text_file", pattern, encoding):
-            text = "".join(file.chunks())
-            lines = [text] if parsed.whole else text.split("\n")
-            found = [line.removesuffix("\r") for line in lines if line.strip()]
-            if not found:
-                raise file.error("must hold text", "It has none")
-            texts.extend(line.encode() for line in found)
+            texts.extend(text.encode() for text in file.texts(parsed.whole))
     return texts
 
 

@@ -84,6 +84,22 @@ GENERATE = [
     Effect(
         "--prompt cat mat", ["cat", "mat"], lambda out: [t[:3] for t in out]
     ),
+    Effect(
+        "--prompt_file prompts.txt",
+        ["cat", "mat"],
+        lambda out: [t[:3] for t in out],
+    ),
+    Effect(
+        "--encoding latin-1",
+        ["\u00c3"],
+        lambda out: [t[:1] for t in out],
+        "--prompt_file accents.txt --max_new_tokens 0",
+    ),
+    Effect(
+        "--show_probabilities 2",
+        [True],
+        lambda out: ["raw  filtered" in text for text in out],
+    ),
     Effect("--num_samples 3", 3, len),
     Effect("--max_new_tokens 5", [5], lambda out: [len(text) for text in out]),
     Effect("--temperature 0", LIKELIEST, list),
@@ -115,7 +131,7 @@ GENERATE = [
     Effect("--length_penalty 30", ANOTHER, list, "--num_beams 3 --stop a e"),
     Effect(
         "--json",
-        [["prompt", "text"]],
+        [["prompt", "text", "unknown"]],
         lambda out: [[*json.loads(t)] if t[:1] == "{" else [] for t in out],
     ),
 ]
@@ -136,7 +152,7 @@ def test_flag_of_generate_changes_what_it_names(effect, said, trained):
 
 
 def test_every_flag_of_generate_has_its_row():
-    rows = {effect.name for effect in GENERATE} | {"stream"}
+    rows = {effect.name for effect in GENERATE} | {"stream", "interactive"}
     assert rows | EVERYWHERE == names_of(generate._parser())
 
 
@@ -151,6 +167,14 @@ def test_stream_is_the_text_in_pieces(said, monkeypatch):
     said(generate, base, "--stream")
     assert "".join(pieces) == whole
     assert len(pieces) > 20
+
+
+def test_interactive_reads_what_is_typed(said, monkeypatch):
+    base = ["--seed", "1", "--max_new_tokens", str(NEW)]
+    whole = said(generate, base, "--prompt cat")
+    typed = iter(["cat", "/quit"])
+    monkeypatch.setattr("builtins.input", lambda prompt: next(typed))
+    assert said(generate, base, "--interactive").endswith("\n" + whole)
 
 
 def figures(name):

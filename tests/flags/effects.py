@@ -20,6 +20,7 @@ OTHER = "a rat saw a cat on the mat. " * 9
 FILES = {
     "words.txt": TEXT,
     "other.txt": OTHER,
+    "prompts.txt": "cat\n\nmat\n",
     "accents.txt": "\u00e9" * 40,
     "rows.csv": "text,title\none,A\ntwo,B\nthree,C\n",
     "vectors.txt": "cat 1 2 3 4\nmat 5 6 7 8\n",

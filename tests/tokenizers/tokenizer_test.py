@@ -2,6 +2,8 @@ import json
 
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tflm import tokenizers
 from tflm.tokenizers import Characters, Tokenizer
@@ -91,18 +93,43 @@ def test_tokenizer_alone_is_abstract():
         Tokenizer()
 
 
-@pytest.mark.parametrize(
-    "tokenizer",
-    [
-        tokenizers.Bytes(),
-        tokenizers.Characters("ab"),
-        tokenizers.Words(["\n", "a"]),
-        tokenizers.Words(["\n", "a", " b"], splitter="unicode"),
-        tokenizers.WordPiece(["\n", "a", " b"]),
-    ],
-)
+OWN = [
+    tokenizers.Bytes(),
+    tokenizers.Characters("ab", lowercase=True),
+    tokenizers.Words(["\n", "a"], lowercase=True),
+    tokenizers.Words(["\n", "a", " b"], splitter="unicode"),
+    tokenizers.WordPiece(["\n", "a", " b"], normalization="nfkc"),
+]
+
+
+@pytest.mark.parametrize("tokenizer", OWN)
 def test_ids_and_unknown_bytes_come_together(tokenizer):
     texts = tf.constant(["a b,b abab\n\nxyz <unk>", "", "é"])
     ids, lost = tokenizer.tokenize_and_count(texts)
     assert ids.to_list() == tokenizer.tokenize(texts).to_list()
     assert int(lost) == tokenizer.unknown_bytes(texts).numpy().sum()
+
+
+@pytest.mark.parametrize("tokenizer", OWN)
+@given(st.lists(st.text("aAbB,é日\u0301\uff42<unk> \n"), max_size=3))
+def test_unknown_pieces_have_the_unknown_bytes(tokenizer, texts):
+    texts = tf.constant(texts, tf.string)
+    pieces = tokenizer.unknown_pieces(texts).to_list()
+    sizes = [sum(map(len, row)) for row in pieces]
+    assert sizes == tokenizer.unknown_bytes(texts).numpy().tolist()
+    assert b"" not in [piece for row in pieces for piece in row]
+
+
+def test_unknown_pieces_are_told_in_order():
+    texts = ["zoo a-b\nzoo <unk>", "é", "a"]
+    found = [
+        [[piece.decode() for piece in row] for row in rows]
+        for rows in (
+            kind.unknown_pieces(tf.constant(texts)).to_list()
+            for kind in OWN[1:]
+        )
+    ]
+    assert found[0] == [[*"zoo -\nzoo <unk>"], ["é"], []]
+    assert found[1] == [["zoo", "a-b", "zoo"], ["é"], []]
+    assert found[2] == [["zoo", "-", "zoo"], ["é"], []]
+    assert found[3] == [["zoo", "a-b", "zoo"], ["é"], []]

@@ -85,6 +85,10 @@ def start() -> None:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(getattr(error, "message", error)).split())
+    # Of an error inside a graph only what the assertion says, not where.
+    _, asserts, said = text.partition("assertion failed: ")
+    if asserts:
+        text = said.partition(" [[{{node")[0]
     if isinstance(error, (ValueError, TypeError, OSError, ArithmeticError)):
         return text or type(error).__name__
     return f"{type(error).__name__}: {text}"

@@ -56,6 +56,19 @@ class TextFile:
                     chunk.encode()  # Some codecs let lone surrogates through.
                 yield chunk
 
+    def texts(self, whole: bool = False) -> list[str]:
+        """The lines that hold something, or all of it as one text.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        text = "".join(self.chunks())
+        lines = [text] if whole else text.split("\n")
+        found = [line.removesuffix("\r") for line in lines if line.strip()]
+        if not found:
+            raise self.error("must hold text", "It has none")
+        return found
+
     @contextlib.contextmanager
     def open(self) -> Iterator[TextIO]:
         """Opens the text; what is wrong with it becomes one clear line."""

@@ -1,11 +1,13 @@
 """Strings in, strings out: text from a model, in Python and exported."""
 
 from tflm.generation.beam_generator import NOTHING, BeamGenerator
+from tflm.generation.choice_table import Choice, ChoiceTable
+from tflm.generation.draft import Draft
 from tflm.generation.export import export
 from tflm.generation.generator import Generator
 from tflm.generation.one_step import OneStep
 from tflm.generation.readable import readable
-from tflm.generation.reader import Reader, in_float32
+from tflm.generation.reader import Reader, as_lists, in_float32
 from tflm.generation.saved_model import SavedModel, is_saved_model
 from tflm.generation.streaming import stream
 from tflm.generation.surprisal_picture import (
@@ -21,6 +23,9 @@ from tflm.generation_settings import GenerationSettings
 __all__ = [
     "NOTHING",
     "BeamGenerator",
+    "Choice",
+    "ChoiceTable",
+    "Draft",
     "GenerationSettings",
     "Generator",
     "OneStep",
@@ -29,6 +34,7 @@ __all__ = [
     "TextGenerator",
     "TextScorer",
     "TokenSurprisal",
+    "as_lists",
     "export",
     "html_picture",
     "in_float32",

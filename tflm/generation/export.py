@@ -39,11 +39,11 @@ def export(
     `OneStep`, `score` and `next_token_probabilities` of `TextScorer`,
     `beam_search` and its two kinds that draw of `BeamGenerator`. Once
     loaded in Python it also has the methods
-    `generate_one_step(inputs, states=None, ...)` of `OneStep` and
-    `unknown_bytes(text)` of the tokenizer. With subwords or a normal form it
-    has operations of `tensorflow_text`, which has to be imported before it is
-    loaded, and which TensorFlow Serving has; `assets.extra/op_libraries.json`
-    says so.
+    `generate_one_step(inputs, states=None, ...)` of `OneStep`, and
+    `unknown_bytes(text)` and `unknown_pieces(text)` of the tokenizer. With
+    subwords or a normal form it has operations of `tensorflow_text`, which
+    has to be imported before it is loaded, and which TensorFlow Serving has;
+    `assets.extra/op_libraries.json` says so.
 
     Args:
         model: A `LanguageModel`.
@@ -114,11 +114,13 @@ def _servable(one_step: OneStep) -> tf.Module:
     # A tokenizer with tables has to be tracked as the weights are.
     servable.tokenizer = one_step.tokenizer
     servable.generate_one_step = tutorial_form(one_step)
-    servable.unknown_bytes = tf.function(
-        one_step.tokenizer.unknown_bytes,
-        input_signature=[tf.TensorSpec([None], tf.string, "text")],
-        autograph=False,
-    )
+    for name in ("unknown_bytes", "unknown_pieces"):
+        function = tf.function(
+            getattr(one_step.tokenizer, name),
+            input_signature=[tf.TensorSpec([None], tf.string, "text")],
+            autograph=False,
+        )
+        setattr(servable, name, function)
     return servable
 
 

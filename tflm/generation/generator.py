@@ -69,12 +69,13 @@ class Generator(Reader):
 
     def _known(self, text: tf.Tensor) -> tf.Tensor:
         """The text itself, if the vocabulary has all of it."""
-        unknown = tf.reduce_sum(self.tokenizer.unknown_bytes(text))
+        unknown = self.tokenizer.unknown_pieces(text).flat_values
         check = tf.debugging.Assert(
-            unknown == 0,
+            tf.size(unknown) == 0,
             [
                 "a prompt must hold nothing that the vocabulary lacks. "
-                "Received: unknown bytes=",
+                "Received: unknown pieces=",
+                tf.size(unknown),
                 unknown,
             ],
         )

@@ -144,3 +144,15 @@ def like_rows(
     if given.shape.rank == 0:
         return {name: tensor[0] for name, tensor in rows.items()}
     return rows
+
+
+def as_lists(pieces: tf.RaggedTensor) -> list[list[str]]:
+    """Strings [B,(U)] as lists of str, U+FFFD in the place of what is broken.
+
+    >>> as_lists(tf.ragged.constant([["a"], []], dtype=tf.string))
+    [['a'], []]
+    """
+    return [
+        [piece.decode("utf-8", "replace") for piece in row]
+        for row in pieces.to_list()
+    ]

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tflm.generation.export import LIBRARIES_FILE
+from tflm.generation.reader import as_lists
 from tflm.generation.streaming import stream
 from tflm.generation_settings import SETTINGS, GenerationSettings
 
@@ -46,7 +47,7 @@ class SavedModel:
     ) -> list[str]:
         """Continues prompts; the texts are those of the model's run."""
         generated = self._signature("generate")(
-            prompt=tf.constant(list(prompts), tf.string),
+            prompt=_tensor(prompts),
             **{
                 name: tf.constant(value, SETTINGS[name].dtype)
                 for name, value in settings.call.items()
@@ -73,7 +74,7 @@ class SavedModel:
         search = self._signature(f"{prefix}beam_search")
         taken = search.structured_input_signature[1]
         found = search(
-            prompt=tf.constant(list(prompts), tf.string),
+            prompt=_tensor(prompts),
             **{
                 name: tf.constant(values[name], SETTINGS[name].dtype)
                 for name in taken
@@ -92,12 +93,26 @@ class SavedModel:
     def score(self, texts: Sequence[str | bytes]) -> dict[str, tf.Tensor]:
         """Scores texts as `TextScorer.score` does, [B] each."""
         scorer = self._signature("score")
-        return scorer(text=tf.constant(list(texts), tf.string))
+        return scorer(text=_tensor(texts))
 
     def unknown_bytes(self, texts: Sequence[str | bytes]) -> tf.Tensor:
         """Bytes of the texts that the vocabulary lacks, int64[B]."""
         self._signature("score")  # an export with the one has the other
-        return self.loaded.unknown_bytes(tf.constant(list(texts), tf.string))
+        return self.loaded.unknown_bytes(_tensor(texts))
+
+    def unknown_pieces(self, texts: Sequence[str | bytes]) -> list[list[str]]:
+        """The pieces of each text that the vocabulary lacks."""
+        if not hasattr(self.loaded, "unknown_pieces"):  # of an older export
+            return [[] for _ in texts]
+        return as_lists(self.loaded.unknown_pieces(_tensor(texts)))
+
+    def next_token_probabilities(
+        self, prompts: Sequence[str | bytes], k: int = 10
+    ) -> dict[str, np.ndarray]:
+        """Lists the likeliest next tokens as `TextScorer` does, [B,K]."""
+        following = self._signature("next_token_probabilities")
+        found = following(prompt=_tensor(prompts), k=tf.constant(k))
+        return {name: tensor.numpy() for name, tensor in found.items()}
 
     def _signature(self, name: str) -> tf.types.experimental.GenericFunction:
         if name not in self.loaded.signatures:
@@ -112,6 +127,10 @@ class SavedModel:
 def is_saved_model(directory: str | os.PathLike[str]) -> bool:
     """Whether there is a SavedModel, or a folder of its versions."""
     return _newest_version(Path(directory)) is not None
+
+
+def _tensor(texts: Sequence[str | bytes]) -> tf.Tensor:
+    return tf.constant(list(texts), tf.string)
 
 
 def _newest_version(directory: Path) -> Path | None:

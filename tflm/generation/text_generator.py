@@ -104,7 +104,12 @@ class TextGenerator(Generator):
             top_p=top_p,
             seed=seed,
         )
-        rows = self._continue(prompt, limits, settings)
+        return self._outputs(prompt, self._continue(prompt, limits, settings))
+
+    def _outputs(
+        self, prompt: tf.Tensor, rows: dict[str, Any]
+    ) -> dict[str, tf.Tensor]:
+        """What is given of prompts [B] and of what `_continue` found."""
         completion = self.tokenizer.continuation(rows["ids"], prompt)
         if self.stops:
             stopped = rows["reason"] == _REASONS.index("stop")

@@ -137,6 +137,13 @@ class Characters(Tokenizer):
             _map_values(self._lost_bytes, self._decode(strings)), axis=-1
         )
 
+    def unknown_pieces(self, strings: tf.Tensor) -> tf.RaggedTensor:
+        """The characters of each text [B] that are unknown, [B,(U)]."""
+        text = self.normalizer(tf.convert_to_tensor(strings, tf.string))
+        unknown = self.tokenize(strings) == self.unk_id
+        characters = tf.strings.unicode_split(text, "UTF-8")  # [B,(T)]
+        return tf.ragged.boolean_mask(characters, unknown)
+
     def get_config(self) -> dict[str, Any]:
         """The vocabulary and whether text is turned to lower case."""
         return {

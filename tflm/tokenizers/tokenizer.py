@@ -72,6 +72,23 @@ class Tokenizer(abc.ABC):
             int64, of the shape of `strings`.
         """
 
+    def unknown_pieces(self, strings: tf.Tensor) -> tf.RaggedTensor:
+        """The pieces of each text that `tokenize` maps to `unk_id`, in order.
+
+        A kind that does not tell them gives what it shows in their place.
+
+        Args:
+            strings: Strings [B].
+
+        Returns:
+            Strings [B,(U)], in lower case and in normal form, if the
+            tokenizer gives the text one.
+        """
+        ids = self.tokenize(strings)
+        lost = tf.ragged.boolean_mask(ids, ids == self.unk_id)  # [B,(U)]
+        shown = self.detokenize(lost.flat_values[:, tf.newaxis])
+        return lost.with_flat_values(shown)
+
     def tokenize_and_count(
         self, strings: tf.Tensor
     ) -> tuple[tf.RaggedTensor, tf.Tensor]:

@@ -159,6 +159,9 @@ class WordPiece(Words):
         unknown = pieces[:, :1].flat_values == self.unk_id
         return pieces, self._lost_bytes(words, unknown)
 
+    def _unknown(self, words: tf.Tensor) -> tf.Tensor:
+        return self._pieces(words)[:, :1].flat_values == self.unk_id
+
     def _pieces(self, words: tf.Tensor) -> tf.RaggedTensor:
         """The pieces of words [U], [U,(P)]; there is always one."""
         # It might have pieces, but stands for all that have none.

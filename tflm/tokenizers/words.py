@@ -204,6 +204,16 @@ class Words(Tokenizer):
         lines = tf.RaggedTensor.from_row_splits(of_lines, rows)
         return tf.reduce_sum(lines, axis=1)
 
+    def unknown_pieces(self, strings: tf.Tensor) -> tf.RaggedTensor:
+        """The words of each text [B] that are unknown, [B,(U)]."""
+        words = self.split(tf.convert_to_tensor(strings, tf.string))  # [B,(T)]
+        flat = words.flat_values  # [N]
+        unknown = self._unknown(flat) & (flat != self.unknown_word)
+        shown = tf.strings.regex_replace(flat, f"^{JOINER}", "")
+        return tf.ragged.boolean_mask(
+            words.with_flat_values(shown), words.with_flat_values(unknown)
+        )
+
     def get_config(self) -> dict[str, Any]:
         """The vocabulary and how text is cut and joined."""
         default = self.splitter == config.SPLITTERS[0]
@@ -285,6 +295,10 @@ class Words(Tokenizer):
         lost = self._lost_bytes(tokens.flat_values, ids == self.unk_id)
         of_words = tf.reduce_sum(tokens.with_flat_values(lost), axis=1)
         return tokens.with_flat_values(ids), of_words
+
+    def _unknown(self, words: tf.Tensor) -> tf.Tensor:
+        """Which of the words [N] that `split` gives have no id, bool [N]."""
+        return self._table.ids(words) == self.unk_id
 
     def _with_newlines(
         self, ids: tf.RaggedTensor, rows: tf.Tensor

@@ -14,10 +14,13 @@ from tflm import config as configuration
 from tflm import serving
 from tflm.generation import (
     BeamGenerator,
+    Choice,
+    ChoiceTable,
     GenerationSettings,
     OneStep,
     TextGenerator,
     TextScorer,
+    as_lists,
     export,
     stream,
 )
@@ -88,6 +91,26 @@ class TrainedModel:
         one_step = self._made(OneStep, fixed)
         call = {**one_step.settings.call, **call}
         return stream(one_step.generate_one_step, prompt, **call)
+
+    def choices(
+        self, prompt: str | bytes = "", k: int = 10, **settings: Any
+    ) -> tuple[str, list[list[Choice]]]:
+        """Writes a text; tells what was likely at each of its tokens.
+
+        Args:
+            prompt: str. Default "": a new text.
+            k: int. How many of the likeliest. Default 10.
+            **settings: Any of `tflm.generation.GenerationSettings`.
+
+        Returns:
+            See `tflm.generation.ChoiceTable.choices`.
+        """
+        call, fixed = _divided(settings)
+        return self._made(ChoiceTable, fixed).choices(prompt, k, **call)
+
+    def unknown_pieces(self, texts: Any) -> list[list[str]]:
+        """The pieces of each text of a list that the vocabulary lacks."""
+        return as_lists(self.tokenizer.unknown_pieces(tf.constant(texts)))
 
     def score(self, texts: Any) -> dict[str, Any]:
         """Tells how likely texts are.
