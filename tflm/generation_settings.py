@@ -12,8 +12,9 @@ from tflm import config
 
 _INFINITY = float("inf")
 _LARGEST = 2**31 - 1
-# A beam is a row: more of them are a mistake, not a wish.
+# More rows, as beams are too, are a mistake, not a wish.
 MOST_BEAMS = 1024
+MOST_ROWS = 1024
 # What each method of beam search keeps: the likeliest, a draw among all
 # continuations at each step, a draw of whole texts without replacement.
 BEAM_METHODS = ("likeliest", "multinomial", "stochastic")
@@ -73,6 +74,11 @@ SETTINGS = {
         "finite",
         lambda value: (value > -_INFINITY) & (value < _INFINITY),
     ),
+    "batch_size": Setting(
+        "int32",
+        f"from 0 to {MOST_ROWS}",
+        lambda value: (value >= 0) & (value <= MOST_ROWS),
+    ),
 }
 
 # The settings that every call can give, in order; the others hold for all. A
@@ -90,6 +96,10 @@ _FIXED_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "banned_tokens": ("strings that are not empty", all),
     "stop": ("strings that are not empty", all),
     "max_new_tokens_limit": (
+        f"from 0 to {_LARGEST}",
+        lambda value: value is None or 0 <= value <= _LARGEST,
+    ),
+    "prompt_bytes_limit": (
         f"from 0 to {_LARGEST}",
         lambda value: value is None or 0 <= value <= _LARGEST,
     ),
@@ -141,6 +151,9 @@ class GenerationSettings(config.Checked):
     )
     max_new_tokens_limit: int | None = config.setting(
         None, "the most that a call may ask for as max_new_tokens"
+    )
+    prompt_bytes_limit: int | None = config.setting(
+        None, "the most bytes that a prompt may have"
     )
     on_oov: str = config.setting(
         "unk", "what of a prompt the vocabulary lacks becomes", ON_UNKNOWN

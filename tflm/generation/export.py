@@ -21,6 +21,7 @@ SETTINGS_FILE = "assets.extra/generation.json"
 # What has to be imported before TensorFlow loads the export.
 LIBRARIES_FILE = "assets.extra/op_libraries.json"
 _MOST_NEW_TOKENS = 10_000
+_MOST_PROMPT_BYTES = 100_000
 
 
 def export(
@@ -51,8 +52,10 @@ def export(
         directory: Folder of the versions, 1, 2, ...; made if need be.
         settings: Optional `GenerationSettings` that hold where a call does not
             say it; they are kept in `assets.extra/generation.json`. Where
-            they set no `max_new_tokens_limit` it is 10,000: whoever asks a
-            server for more would have it busy for hours.
+            they set no `max_new_tokens_limit` it is 10,000, and where they
+            set no `prompt_bytes_limit` it is 100,000: whoever asks a server
+            for more would have it busy for minutes. Texts to score may be of
+            any length.
         allow_end: bool. False where training had no END target.
         check: Optional, called with the folder that is still to take its name
             and with what writes and scores texts as it should; if it raises,
@@ -85,7 +88,12 @@ def export(
     beams = BeamGenerator(
         one_step.model, tokenizer, one_step.settings, allow_end=allow_end
     )
-    scorer = TextScorer(one_step.model, tokenizer, allow_end=allow_end)
+    scorer = TextScorer(
+        one_step.model,
+        tokenizer,
+        allow_end=allow_end,
+        prompt_bytes_limit=settings.prompt_bytes_limit,
+    )
     offered = signatures(one_step, generator, beams, scorer)
     path = Path(directory) / str(_next_version(Path(directory)))
     with writing.new_directory(path) as beside:
@@ -101,10 +109,15 @@ def export(
 
 
 def _limited(settings: GenerationSettings) -> GenerationSettings:
-    if settings.max_new_tokens_limit is not None:
-        return settings
-    most = max(_MOST_NEW_TOKENS, settings.max_new_tokens)
-    return dataclasses.replace(settings, max_new_tokens_limit=most)
+    tokens = settings.max_new_tokens_limit
+    if tokens is None:
+        tokens = max(_MOST_NEW_TOKENS, settings.max_new_tokens)
+    size = settings.prompt_bytes_limit
+    return dataclasses.replace(
+        settings,
+        max_new_tokens_limit=tokens,
+        prompt_bytes_limit=_MOST_PROMPT_BYTES if size is None else size,
+    )
 
 
 def _servable(one_step: OneStep) -> tf.Module:

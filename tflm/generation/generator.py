@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tflm import sampling
-from tflm.generation.reader import Reader
+from tflm.generation.reader import Reader, checked
 from tflm.generation.stop_strings import StopStrings
 from tflm.generation_settings import GenerationSettings
 from tflm.models import LanguageModel, State
@@ -39,8 +39,13 @@ class Generator(Reader):
         *,
         allow_end: bool = True,
     ):
-        super().__init__(model, tokenizer, allow_end=allow_end)
         self.settings = settings or GenerationSettings()
+        super().__init__(
+            model,
+            tokenizer,
+            allow_end=allow_end,
+            prompt_bytes_limit=self.settings.prompt_bytes_limit,
+        )
         self.constraints = sampling.Constraints(
             _banned_ids(tokenizer, allow_end, self.settings.banned_tokens),
             self.settings.repetition_penalty,
@@ -70,18 +75,14 @@ class Generator(Reader):
     def _known(self, text: tf.Tensor) -> tf.Tensor:
         """The text itself, if the vocabulary has all of it."""
         unknown = self.tokenizer.unknown_pieces(text).flat_values
-        check = tf.debugging.Assert(
+        return checked(
+            text,
             tf.size(unknown) == 0,
-            [
-                "a prompt must hold nothing that the vocabulary lacks. "
-                "Received: unknown pieces=",
-                tf.size(unknown),
-                unknown,
-            ],
+            "a prompt must hold nothing that the vocabulary lacks. "
+            "Received: unknown pieces=",
+            tf.size(unknown),
+            unknown,
         )
-        # Eagerly an assertion has raised by now and is None.
-        with tf.control_dependencies([] if check is None else [check]):
-            return tf.identity(text)
 
     def _limits(
         self, max_new_tokens: tf.Tensor, batch_size: tf.Tensor

@@ -10,9 +10,13 @@ import tensorflow as tf
 
 from tflm import sampling
 from tflm.generation.generator import Generator
+from tflm.generation.reader import checked
 from tflm.generation.stop_strings import first_bytes
 from tflm.generation_settings import STEP_SETTINGS
 from tflm.models import State
+
+# Far from where int32 ends, whatever is read next.
+_MOST_POSITION = 2**30
 
 
 class OneStep(Generator):
@@ -130,13 +134,19 @@ class OneStep(Generator):
             top_p=top_p,
             seed=seed,
         )
-        state = dict(states)
+        state = self._checked_state(states, tf.size(inputs))
         last_id = state.pop("last_id")
         stop_state = state.pop("stop_state", None)
         ids, repeats = self._new_ids(inputs, state, last_id, stop_state)
         reads = ids.row_lengths() > 0  # [B]
         last, state = self._read(ids, state)
         drawn, state = self._next(last, reads, state, settings)
+        drawn = checked(
+            drawn,
+            tf.reduce_all(drawn < self.tokenizer.vocabulary_size),
+            "states must be those that an earlier call returned: no "
+            "probabilities come of these",
+        )
         outputs = tf.where(reads, self._text_behind(drawn, inputs), "")
         state["last_id"] = tf.where(reads, drawn, last_id)
         if self.stops:
@@ -146,6 +156,37 @@ class OneStep(Generator):
             outputs = first_bytes(outputs, kept)
             state["stop_state"] = stop_state
         return outputs, state
+
+    def _checked_state(self, states: State, batch_size: tf.Tensor) -> State:
+        """The states, in as many rows as there are inputs, numbers in range."""
+        state = {}
+        for name, tensor in states.items():
+            state[name] = checked(
+                tensor,
+                tf.shape(tensor)[0] == batch_size,
+                f"`{name}` must have as many rows as `inputs`. Received: rows=",
+                tf.shape(tensor)[0],
+                "for a number of rows of",
+                batch_size,
+            )
+            if tensor.dtype.is_integer:
+                most = self._most(name)
+                sound = (tensor >= 0) & (tensor <= most)
+                state[name] = checked(
+                    state[name],
+                    tf.reduce_all(sound),
+                    f"`{name}` must be from 0 to {most}. Received: {name}=",
+                    tf.boolean_mask(tensor, ~sound),
+                )
+        return state
+
+    def _most(self, name: str) -> int:
+        """The largest number that a state of integers may have."""
+        if name == "position":
+            return _MOST_POSITION
+        if name == "stop_state" and self.stops:
+            return self.stops.num_states - 1
+        return self.tokenizer.vocabulary_size - 1
 
     def _new_ids(
         self,

@@ -25,6 +25,8 @@ class Reader(tf.Module):
         tokenizer: The `Tokenizer` of the model's ids.
         allow_end: bool. False where training had no END target: then END is
             never generated and never among the likeliest. Default True.
+        prompt_bytes_limit: Optional int, the most bytes of a prompt. Default
+            None: any number.
 
     Raises:
         ValueError: If model and tokenizer differ in the number of ids.
@@ -36,6 +38,7 @@ class Reader(tf.Module):
         tokenizer: Tokenizer,
         *,
         allow_end: bool = True,
+        prompt_bytes_limit: int | None = None,
     ):
         super().__init__()
         if model.vocabulary_size != tokenizer.vocabulary_size:
@@ -48,6 +51,7 @@ class Reader(tf.Module):
         self.model = in_float32(model)
         self.tokenizer = tokenizer
         self.allow_end = allow_end
+        self.prompt_bytes_limit = prompt_bytes_limit
 
     def _prompt_ids(self, prompt: tf.Tensor) -> tf.RaggedTensor:
         """START and the ids of prompts [B], as ids [B,(T)]."""
@@ -55,8 +59,22 @@ class Reader(tf.Module):
         return tf.concat([start, self._ids(prompt)], axis=1)
 
     def _ids(self, text: tf.Tensor) -> tf.RaggedTensor:
-        """The ids of texts [B] as they are read, [B,(T)]."""
-        return self.tokenizer.tokenize(text)
+        """The ids of prompts [B] as they are read, [B,(T)]."""
+        return self.tokenizer.tokenize(self._within_limit(text))
+
+    def _within_limit(self, text: tf.Tensor) -> tf.Tensor:
+        if self.prompt_bytes_limit is None:
+            return text
+        longest = tf.reduce_max(
+            tf.concat([[0], tf.strings.length(text)], axis=0)
+        )
+        return checked(
+            text,
+            longest <= self.prompt_bytes_limit,
+            f"a prompt must have at most {self.prompt_bytes_limit} bytes. "
+            "Received: bytes=",
+            longest,
+        )
 
     def _read(
         self, ids: tf.RaggedTensor, state: State
@@ -96,6 +114,18 @@ class Reader(tf.Module):
             training=False,
         )
         return logits, like(state, after)
+
+
+def checked(value: tf.Tensor, holds: tf.Tensor, *message: Any) -> tf.Tensor:
+    """The value itself, if what it has to fulfil holds, also in a graph.
+
+    Raises:
+        tf.errors.InvalidArgumentError: With the message, if it does not.
+    """
+    check = tf.debugging.Assert(holds, [*message])
+    # Eagerly an assertion has raised by now and is None.
+    with tf.control_dependencies([] if check is None else [check]):
+        return tf.identity(value)
 
 
 def like(before: State, after: State) -> State:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tflm import sampling
 from tflm.generation.beam_generator import BeamGenerator
 from tflm.generation.one_step import OneStep
 from tflm.generation.text_generator import TextGenerator
@@ -115,6 +116,11 @@ def _flat_step(one_step: OneStep) -> Callable:
 
 def _initial_state(one_step: OneStep) -> Callable:
     batch_size = tf.TensorSpec([], tf.int32, "batch_size")
-    return tf.function(
-        one_step.initial_state, input_signature=[batch_size], autograph=False
-    )
+
+    def state(batch_size: tf.Tensor) -> State:
+        rows = sampling.checked_rows(
+            "batch_size", batch_size, 1, broadcast=False
+        )
+        return one_step.initial_state(rows)
+
+    return tf.function(state, input_signature=[batch_size], autograph=False)

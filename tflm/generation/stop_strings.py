@@ -35,6 +35,11 @@ class StopStrings:
         self._met, table = _automaton([string.encode() for string in strings])
         self._table = table.reshape(-1)  # [S*256]
 
+    @property
+    def num_states(self) -> int:
+        """How many states there are, the start's 0 the first."""
+        return len(self._table) // _BYTES
+
     def start(self, batch_size: int | tf.Tensor) -> tf.Tensor:
         """The states of rows without text, int32[B]."""
         return tf.fill([batch_size], _START)

@@ -47,8 +47,14 @@ class TextScorer(Reader):
         tokenizer: Tokenizer,
         *,
         allow_end: bool = True,
+        prompt_bytes_limit: int | None = None,
     ):
-        super().__init__(model, tokenizer, allow_end=allow_end)
+        super().__init__(
+            model,
+            tokenizer,
+            allow_end=allow_end,
+            prompt_bytes_limit=prompt_bytes_limit,
+        )
         self._listed = _listed_ids(tokenizer, allow_end)
         text = tf.TensorSpec([None], tf.string, "text")
         prompt = tf.TensorSpec([None], tf.string, "prompt")
