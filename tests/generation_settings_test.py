@@ -28,6 +28,7 @@ from tflm.generation_settings import GenerationSettings
         ("stop", ("a", ""), "strings that are not empty"),
         ("banned_tokens", ("",), "strings that are not empty"),
         ("max_new_tokens_limit", -1, "from 0 to 2147483647"),
+        ("prompt_bytes_limit", -1, "from 0 to 2147483647"),
     ],
 )
 def test_broken_rule_is_refused(name, value, rule):

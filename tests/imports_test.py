@@ -52,9 +52,12 @@ WHOLE = tuple(
         "imports",
         "datasets/wikitext/recipe",
         "generation/constrained",
+        "generation/every_kind",
         "flags/commands",
         "flags/settings",
         "models/gpt_context",
+        "serving/c_program",
+        "serving/hostile",
         "training/sequences",
     )
 )

@@ -161,3 +161,14 @@ def test_no_rows_and_no_tokens(model, tokenizer):
     assert found["texts"].shape[0] == 0
     found = generator.search(["ab"], num_beams=2, max_new_tokens=0)
     assert texts(found["texts"][0]) == ["ab", ""]
+
+
+@pytest.mark.parametrize("method", ["likeliest", "stochastic"])
+def test_one_trace_serves_all_sizes(small, method):
+    settings = GenerationSettings(stop=("ab",), no_repeat_ngram=2)
+    generator = generation.BeamGenerator(*small, settings)
+    for prompts, beams in ((["a"], 1), (["", "b", "c" * 300], [2, 1, 4])):
+        generator.search(
+            prompts, num_beams=beams, max_new_tokens=3, method=method
+        )
+    assert generator.searches[method].experimental_get_tracing_count() == 1

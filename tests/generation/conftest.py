@@ -28,6 +28,15 @@ EXPORT_SETTINGS = generation.GenerationSettings(
 PROMPTS = ["", "a", "ab cab", "日é\n" * 7, "what is not known: ∞", "c" * 30]
 
 
+TYPES = {
+    "max_new_tokens": tf.int32,
+    "temperature": tf.float32,
+    "top_k": tf.int32,
+    "top_p": tf.float32,
+    "seed": tf.int32,
+}
+
+
 class Alphabet(models.LanguageModel):
     """After each id the next one is all but certain; the last one ends.
 
@@ -157,7 +166,8 @@ def exports(tmp_path_factory):
     for pair in PAIRS:
         kind, model = pair.split("-")
         tokenizer, prompts = kinds[kind]
-        model = random_model(models.KINDS[model], tokenizer, num_layers=2)
+        layers = {"num_layers": 2 if model == "gru" else 1}
+        model = random_model(models.KINDS[model], tokenizer, **layers)
         path = generation.export(
             model, tokenizer, tmp_path_factory.mktemp("saved_models") / pair
         )
@@ -169,3 +179,22 @@ def exports(tmp_path_factory):
 def texts(tensor):
     """Strings as Python has them."""
     return [text.decode() for text in tensor.numpy()]
+
+
+def tensors(settings):
+    return {
+        name: tf.constant(value, TYPES[name])
+        for name, value in settings.items()
+    }
+
+
+def one_by_one(loaded, prompts, settings, steps):
+    """The outputs of the flat signature, joined."""
+    step = loaded.signatures["generate_one_step"]
+    state = loaded.signatures["initial_state"](tf.constant(len(prompts)))
+    inputs, joined = tf.constant(prompts), tf.constant([""] * len(prompts))
+    for _ in range(steps):
+        state = step(inputs=inputs, **tensors(settings), **state)
+        inputs = state.pop("outputs")
+        joined += inputs
+    return joined

@@ -163,6 +163,23 @@ def test_limit_of_new_tokens_holds_for_each_call(plain, tokenizer):
         generator.generate(["a", "b"], max_new_tokens=[5, 6])
 
 
+def test_limit_of_a_prompts_bytes_holds_wherever_one_is_read(plain, tokenizer):
+    settings = GenerationSettings(prompt_bytes_limit=5, max_new_tokens=2)
+    fits, long = ["a", "日bc"], ["a", "日abc"]  # 5 bytes and 6
+    scorer = generation.TextScorer(plain, tokenizer, prompt_bytes_limit=5)
+    for read in (
+        generation.TextGenerator(plain, tokenizer, settings).generate,
+        generation.BeamGenerator(plain, tokenizer, settings).search,
+        generation.OneStep(plain, tokenizer, settings).generate_one_step,
+        scorer.next_token_probabilities,
+    ):
+        read(fits)
+        message = r"(?s)at most 5 bytes. Received: bytes=.*\[6\]"
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+            read(long)
+    assert scorer.score(long)["num_bytes"].numpy().tolist() == [1, 6]
+
+
 @pytest.mark.parametrize("on_oov", ["unk", "drop", "error"])
 def test_what_the_vocabulary_lacks(on_oov, plain, tokenizer):
     settings = GenerationSettings(on_oov=on_oov, max_new_tokens=8, seed=3)
@@ -173,7 +190,8 @@ def test_what_the_vocabulary_lacks(on_oov, plain, tokenizer):
     assert generator.generate("abc")["completion"] == known
     if on_oov == "error":
         with pytest.raises(
-            tf.errors.InvalidArgumentError, match=r"vocabulary lacks.*3"
+            tf.errors.InvalidArgumentError,
+            match=r"vocabulary lacks.*pieces=\] \[1\] \[∞\]",
         ):
             generator.generate("a∞bc")
         return

@@ -5,21 +5,15 @@ import tensorflow as tf
 from tests import reference
 from tests.generation.conftest import (
     EXPORT_SETTINGS,
-    PAIRS,
     PROMPTS,
+    TYPES,
     VOCABULARY,
+    one_by_one,
+    tensors,
     texts,
     weights_of,
 )
-from tflm import generation
 
-TYPES = {
-    "max_new_tokens": tf.int32,
-    "temperature": tf.float32,
-    "top_k": tf.int32,
-    "top_p": tf.float32,
-    "seed": tf.int32,
-}
 STATES = {
     "layer_0_hidden": tf.TensorSpec([None, 12], tf.float32),
     "position": tf.TensorSpec([None], tf.int32),
@@ -61,25 +55,6 @@ def as_rows(settings, batch_size):
     }
     rows["seed"] = settings["seed"] + np.arange(batch_size)
     return rows
-
-
-def tensors(settings):
-    return {
-        name: tf.constant(value, TYPES[name])
-        for name, value in settings.items()
-    }
-
-
-def one_by_one(loaded, prompts, settings, steps):
-    """The outputs of the flat signature, joined."""
-    step = loaded.signatures["generate_one_step"]
-    state = loaded.signatures["initial_state"](tf.constant(len(prompts)))
-    inputs, joined = tf.constant(prompts), tf.constant([""] * len(prompts))
-    for _ in range(steps):
-        state = step(inputs=inputs, **tensors(settings), **state)
-        inputs = state.pop("outputs")
-        joined += inputs
-    return joined
 
 
 def test_signatures_have_their_names_and_types(loaded):
@@ -322,107 +297,3 @@ def test_invalid_k_is_refused(loaded):
             tf.errors.InvalidArgumentError, match="`k` must be from 1 to"
         ):
             listing(prompt=tf.constant(["a", "b"]), k=tf.constant(k))
-
-
-def settings_of(rows):
-    """Settings [B] of which no two rows have the same."""
-    return {
-        "temperature": np.linspace(0.5, 1.5, rows),
-        "top_k": np.arange(rows) % 4 * 5,
-        "top_p": np.linspace(1, 0.7, rows),
-        "seed": np.arange(rows) * 7 + 2,
-    }
-
-
-@pytest.mark.parametrize("pair", PAIRS)
-def test_every_kind_gives_one_text_for_one_seed(exports, pair):
-    """In Python, by `generate`, and by a loop over one step."""
-    export = exports[pair]
-    settings = settings_of(len(export.prompts))
-    generator = generation.TextGenerator(export.model, export.tokenizer)
-    expected = generator.generate(export.prompts, max_new_tokens=12, **settings)
-    generated = export.loaded.signatures["generate"](
-        prompt=tf.constant(export.prompts),
-        max_new_tokens=tf.constant(12),
-        **tensors(settings),
-    )
-    for name, values in expected.items():
-        np.testing.assert_array_equal(generated[name], values, name)
-    assert max(generated["num_tokens"]) > 5
-    joined = one_by_one(export.loaded, export.prompts, settings, steps=12)
-    np.testing.assert_array_equal(joined, generated["completion_bytes"])
-
-
-@pytest.mark.parametrize("pair", PAIRS)
-def test_row_of_every_kind_is_the_same_alone(exports, pair):
-    export = exports[pair]
-    settings = settings_of(len(export.prompts))
-    generate = export.loaded.signatures["generate"]
-    score = export.loaded.signatures["score"]
-    limit = {"max_new_tokens": tf.constant(12)}
-    prompts = tf.constant(export.prompts)
-    together = generate(prompt=prompts, **limit, **tensors(settings))
-    scores = score(together["text"])
-    for row in range(len(export.prompts)):
-        own = {name: values[row : row + 1] for name, values in settings.items()}
-        alone = generate(prompt=prompts[row : row + 1], **limit, **tensors(own))
-        for name, values in alone.items():
-            assert values[0] == together[name][row], name
-        for name, values in score(alone["text"]).items():
-            np.testing.assert_allclose(values[0], scores[name][row], rtol=1e-5)
-
-
-@pytest.mark.parametrize("pair", PAIRS)
-def test_scores_of_every_kind_are_those_of_one_pass(exports, pair):
-    export = exports[pair]
-    scores = export.loaded.signatures["score"](tf.constant(export.prompts))
-    listed = export.loaded.signatures["next_token_probabilities"](
-        prompt=tf.constant(export.prompts), k=tf.constant(1)
-    )
-    for row, prompt in enumerate(export.prompts):
-        ids = export.tokenizer.tokenize(prompt).numpy()
-        logits = export.model(np.array([[2, *ids]]))[0]
-        shares = tf.nn.log_softmax(tf.cast(logits, tf.float64)).numpy()
-        own = shares[np.arange(len(ids)), ids].sum()
-        np.testing.assert_allclose(scores["log_prob"][row], own, rtol=1e-4)
-        unlisted = [0, 2] + [1] * (export.tokenizer.kind == "bytes")
-        highest = np.exp(np.delete(shares[-1], unlisted).max())
-        np.testing.assert_allclose(
-            listed["probabilities"][row], [highest], rtol=1e-4
-        )
-    counts = export.loaded.unknown_bytes(tf.constant(export.prompts)).numpy()
-    expected = export.tokenizer.unknown_bytes(export.prompts)
-    np.testing.assert_array_equal(counts, expected)
-
-
-def test_words_begin_with_their_space(exports):
-    [export] = [e for e in exports.values() if e.tokenizer.kind == "words"]
-    rows = 20
-    settings = {"temperature": 1.5, "top_k": 0, "top_p": 1.0, "seed": 0}
-    prompts = ["a rose", "is ", "rose\n"] * rows
-    step = export.loaded.generate_one_step
-    words, states = step(tf.constant(prompts), **settings)
-    following, _ = step(words, states, **settings)
-    for prompt, first, second in zip(
-        prompts, texts(words), texts(following), strict=True
-    ):
-        for before, word in ((prompt, first), (first, second)):
-            if word not in ("", "\n"):
-                spaces = len(word) - len(word.lstrip(" "))
-                assert spaces == (not before.endswith((" ", "\n")))
-                assert word.strip() in export.tokenizer.vocabulary
-    assert {" a", "a", "\n"} <= {*texts(words), *texts(following)}
-
-
-def test_beam_search_of_the_export_is_that_of_python(exports):
-    for export in exports.values():
-        generator = generation.BeamGenerator(export.model, export.tokenizer)
-        call = {"num_beams": 3, "max_new_tokens": 5, "length_penalty": 1.0}
-        expected = generator.search(export.prompts, **call)
-        search = export.loaded.signatures["beam_search"]
-        specs = search.structured_input_signature[1]
-        served = search(
-            prompt=tf.constant(export.prompts),
-            **{n: tf.constant(v, specs[n].dtype) for n, v in call.items()},
-        )
-        np.testing.assert_array_equal(served["texts"], expected["texts"])

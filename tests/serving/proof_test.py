@@ -20,6 +20,7 @@ SETTINGS = GenerationSettings(
     stop=("who",),
     min_p=0.01,
     max_new_tokens_limit=50,
+    prompt_bytes_limit=5000,
 )
 
 

@@ -140,9 +140,7 @@ class BeamGenerator(Generator):
             sampling.checked_rows("length_penalty", length_penalty, batch_size),
             rows.seed,
         )
-        last, state = self._read(
-            self._prompt_ids(prompt), self._begin(batch_size)
-        )
+        last, state = self.read_prompts(prompt)
         if self.stops:
             state["stop_state"] = self.stops.start(batch_size)
             state["follows"] = prompt

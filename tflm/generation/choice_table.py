@@ -47,12 +47,11 @@ class ChoiceTable(TextGenerator):
     >>> tokenizer = Characters("abc")
     >>> model = GRU(vocabulary_size=tokenizer.vocabulary_size, units=8)
     >>> table = ChoiceTable(model, tokenizer, allow_end=False)
-    >>> text, steps = table.choices(
-    ...     "ab", k=2, max_new_tokens=3, temperature=0.0
-    ... )
-    >>> [[choice.filtered for choice in step] for step in steps]
-    [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
-    >>> text == "ab" + "".join(step[0].text.decode() for step in steps)
+    >>> text, steps = table.choices("ab", k=5, max_new_tokens=3, top_k=2)
+    >>> [sum(choice.filtered > 0 for choice in step) for step in steps]
+    [2, 2, 2]
+    >>> drawn = [c.text.decode() for step in steps for c in step if c.drawn]
+    >>> text == "ab" + "".join(drawn)
     True
     """
 
@@ -85,11 +84,11 @@ class ChoiceTable(TextGenerator):
         prompts = strings("prompt", [prompt])
         limits = self._limits(given.pop("max_new_tokens"), tf.size(prompts))
         rows = sampling.row_settings(1, **given)
-        written = self._written(prompts, limits, rows)
+        written = self._written(prompts, limits, *rows)
         drawn = written["ids"].to_list()[0]
         if written["finish_reason"] == b"end":
             drawn.append(self.tokenizer.end_id)
-        last, state = self._read(self._prompt_ids(prompts), self._begin(1))
+        last, state = self.read_prompts(prompts)
         follows, steps = prompts, []
         for id_ in drawn:
             shares, state = self._shares(last, state, rows)
@@ -102,11 +101,21 @@ class ChoiceTable(TextGenerator):
 
     @functools.cached_property
     def _written(self) -> tf.types.experimental.PolymorphicFunction:
-        def written(prompt: tf.Tensor, *rules: Any) -> dict[str, Any]:
-            rows = self._continue(prompt, *rules)
+        def written(
+            prompt: tf.Tensor, limits: tf.Tensor, *settings: tf.Tensor
+        ) -> dict[str, Any]:
+            settings = sampling.RowSettings(*settings)
+            rows = self._continue(prompt, limits, settings)
             return {"ids": rows["ids"], **self._outputs(prompt, rows)}
 
-        return tf.function(written, autograph=False)
+        specs = [
+            tf.TensorSpec([None], sampling.SETTINGS[name].dtype)
+            for name in CALL_SETTINGS
+        ]
+        prompt = tf.TensorSpec([None], tf.string)
+        return tf.function(
+            written, input_signature=[prompt, *specs], autograph=False
+        )
 
     @functools.cached_property
     def _shares(self) -> tf.types.experimental.PolymorphicFunction:

@@ -82,11 +82,15 @@ def export(
     """
     settings = _limited(settings or GenerationSettings())
     one_step = OneStep(model, tokenizer, settings, allow_end=allow_end)
-    generator = TextGenerator(
-        one_step.model, tokenizer, one_step.settings, allow_end=allow_end
-    )
-    beams = BeamGenerator(
-        one_step.model, tokenizer, one_step.settings, allow_end=allow_end
+    generator, beams = (
+        kind(
+            one_step.model,
+            tokenizer,
+            settings,
+            allow_end=allow_end,
+            reads_as=one_step,
+        )
+        for kind in (TextGenerator, BeamGenerator)
     )
     scorer = TextScorer(
         one_step.model,

@@ -1,5 +1,6 @@
 """What one step, a whole text and a beam share. Axes: B batch, V vocabulary."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ class Generator(Reader):
         tokenizer: The `Tokenizer` of the model's ids.
         settings: Optional `GenerationSettings`. Default: their defaults.
         allow_end: bool. Default True.
+        reads_as: Optional `Generator` of another kind, made of the same: how
+            prompts are read is traced once, and stands once in an export.
 
     Raises:
         ValueError: If model and tokenizer differ in the number of ids, or if
@@ -38,6 +41,7 @@ class Generator(Reader):
         settings: GenerationSettings | None = None,
         *,
         allow_end: bool = True,
+        reads_as: "Generator | None" = None,
     ):
         self.settings = settings or GenerationSettings()
         super().__init__(
@@ -51,9 +55,23 @@ class Generator(Reader):
             self.settings.repetition_penalty,
             self.settings.no_repeat_ngram,
         )
+        self._reads_as = reads_as
         self.stops: StopStrings | None = None
         if self.settings.stop:
             self.stops = StopStrings(self.settings.stop)
+
+    @functools.cached_property
+    def read_prompts(self) -> tf.types.experimental.PolymorphicFunction:
+        """Reads all of prompts [B] but their last ids, for a graph.
+
+        It gives these ids [B] and the state.
+        """
+        if self._reads_as is not None:
+            return self._reads_as.read_prompts
+        prompt = tf.TensorSpec([None], tf.string, "prompt")
+        return tf.function(
+            self._read_prompts, input_signature=[prompt], autograph=False
+        )
 
     def tensors(self, settings: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Settings by name as tensors of their types, defaults for None."""
@@ -111,6 +129,10 @@ class Generator(Reader):
                 history, ids[:, :-1]
             )
         return last, state
+
+    def _read_prompts(self, prompt: tf.Tensor) -> tuple[tf.Tensor, State]:
+        ids = self._prompt_ids(prompt)
+        return self._read(ids, self._begin(tf.size(prompt)))
 
     def _logits(
         self, ids: tf.Tensor, mask: tf.Tensor, state: State

@@ -132,9 +132,7 @@ class TextGenerator(Generator):
         settings: sampling.RowSettings,
     ) -> dict[str, Any]:
         """What follows prompts [B]: `ids` [B,(T)], `reason`, `kept` bytes."""
-        last, state = self._read(
-            self._prompt_ids(prompt), self._begin(tf.size(limits))
-        )
+        last, state = self.read_prompts(prompt)
         none = tf.zeros_like(limits)  # [B]
         rows = {
             "last": last,
