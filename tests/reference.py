@@ -15,13 +15,15 @@ def generate(cell, weights, vocabulary, prompt, *, seed=0, **settings):
     """Continues one prompt; returns the completion and the finish reason.
 
     Weights are the embedding, three arrays a layer in Keras's order, kernel
-    and bias of the output.
+    and bias of the output. The vocabulary's entries are strings, or tuples of
+    an id where the text of a token depends on what stands before it; then the
+    prompt and the completion are made of such tuples too.
     """
     known = {character: FIRST + i for i, character in enumerate(vocabulary)}
     ids = [START, *(known.get(character, UNKNOWN) for character in prompt)]
     units = len(weights[2])
     states = [np.zeros((2, units)) for _ in weights[1:-2:3]]
-    completion = ""
+    completion = vocabulary[0][:0]
     stop = settings.pop("stop", ())
     rules = {
         name: settings.pop(name)
@@ -105,6 +107,12 @@ def gru(inputs, state, kernel, recurrent, biases):
     update = sigmoid(z + hz)
     candidate = np.tanh(c + sigmoid(r + hr) * hc)
     state[0] = update * hidden + (1 - update) * candidate
+    return state[0]
+
+
+def simple_rnn(inputs, state, kernel, recurrent, bias):
+    """Keras's SimpleRNN; the state's second half is not used."""
+    state[0] = np.tanh(inputs @ kernel + state[0] @ recurrent + bias)
     return state[0]
 
 

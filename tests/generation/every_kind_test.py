@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests import reference
 from tests.generation.conftest import (
     PAIRS,
     PROMPTS,
     one_by_one,
     tensors,
     texts,
+    weights_of,
 )
 from tflm import generation
+
+RECURRENT = [pair for pair in PAIRS if not pair.endswith("-gpt")]
 
 # Runs where nothing but TensorFlow is imported, nor can be.
 FRESH = """
@@ -88,6 +92,48 @@ def test_every_kind_gives_one_text_for_one_seed(exports, pair):
     assert max(generated["num_tokens"]) > 5
     joined = one_by_one(export.loaded, export.prompts, settings, steps=12)
     np.testing.assert_array_equal(joined, generated["completion_bytes"])
+
+
+@pytest.mark.parametrize("pair", RECURRENT)
+def test_texts_and_scores_are_those_of_the_reference(exports, pair):
+    """By the definition in NumPy, ids in the place of characters."""
+    export, cell = exports[pair], getattr(reference, pair.split("-")[1])
+    weights = weights_of(export.model)
+    entries = [(id_,) for id_ in range(4, export.tokenizer.vocabulary_size)]
+    settings = settings_of(len(export.prompts))
+    generated = export.loaded.signatures["generate"](
+        prompt=tf.constant(export.prompts),
+        max_new_tokens=tf.constant(12),
+        **tensors(settings),
+    )
+    usual = export.loaded.signatures["serving_default"]
+    assert set(usual.structured_outputs) == set(generated)
+    scores = export.loaded.signatures["score"](tf.constant(export.prompts))
+    listed = export.loaded.signatures["next_token_probabilities"](
+        prompt=tf.constant(export.prompts), k=tf.constant(3)
+    )
+    for row, prompt in enumerate(export.prompts):
+        ids = export.tokenizer.tokenize(prompt).numpy().tolist()
+        given = [cell, weights, entries, [(id_,) for id_ in ids]]
+        own = {name: values[row].item() for name, values in settings.items()}
+        completion, reason = reference.generate(
+            *given, max_new_tokens=12, **own
+        )
+        text = export.tokenizer.continuation(
+            tf.constant([completion], tf.int32), tf.constant([prompt])
+        )
+        assert generated["completion_bytes"][row] == text[0]
+        assert generated["finish_reason"][row] == reason
+        assert generated["num_tokens"][row] == len(completion)
+        costs, after = reference.log_probabilities(*given)
+        np.testing.assert_allclose(
+            scores["log_prob"][row], costs.sum(), rtol=1e-4, atol=1e-5
+        )
+        unlisted = [0, 2] + [1] * (export.tokenizer.kind == "bytes")
+        highest = np.sort(np.exp(np.delete(after, unlisted)))[:-4:-1]
+        np.testing.assert_allclose(
+            listed["probabilities"][row], highest, rtol=1e-4
+        )
 
 
 @pytest.mark.parametrize("pair", PAIRS)
