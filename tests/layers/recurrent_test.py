@@ -1,212 +1,344 @@
+"""Beside Keras's own layers: values, gradients, and all that they can do."""
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tflm import layers
+from tflm.layers import recurrent, scans
 
-UNITS, WIDTH = 6, 5
-
-KINDS = [layers.SimpleRNN, layers.GRU, layers.LSTM]
+B, T, D, U = 4, 7, 5, 6
+KINDS = {
+    "simple_rnn": (layers.SimpleRNN, keras.layers.SimpleRNN),
+    "gru": (layers.GRU, keras.layers.GRU),
+    "lstm": (layers.LSTM, keras.layers.LSTM),
+}
+TOLERANCES = {"float32": 1e-5, "mixed_bfloat16": 2e-2}
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
+@pytest.fixture(autouse=True)
+def scanned(monkeypatch):
+    """How often the scan took the place of Keras's loop."""
+    runs = []
+    run = scans.scan
+
+    def counted(*arguments):
+        runs.append(1)
+        return run(*arguments)
+
+    monkeypatch.setattr(recurrent.scans, "scan", counted)
+    return runs
 
 
-def simple_rnn_step(x, state, kernel, recurrent, bias):
-    (hidden,) = state
-    return (np.tanh(x @ kernel + hidden @ recurrent + bias),)
-
-
-def gru_step(x, state, kernel, recurrent, bias):
-    """Gates in the order update, reset, candidate; a bias for each product."""
-    (hidden,) = state
-    update, reset, candidate = np.split(x @ kernel + bias[0], 3, axis=-1)
-    from_state = np.split(hidden @ recurrent + bias[1], 3, axis=-1)
-    update = sigmoid(update + from_state[0])
-    reset = sigmoid(reset + from_state[1])
-    candidate = np.tanh(candidate + reset * from_state[2])
-    return (update * hidden + (1 - update) * candidate,)
-
-
-def lstm_step(x, state, kernel, recurrent, bias):
-    """Gates in the order input, forget, candidate, output."""
-    hidden, cell = state
-    gates = x @ kernel + hidden @ recurrent + bias
-    enters, stays, candidate, leaves = np.split(gates, 4, axis=-1)
-    cell = sigmoid(stays) * cell + sigmoid(enters) * np.tanh(candidate)
-    return sigmoid(leaves) * np.tanh(cell), cell
-
-
-STEPS = {
-    layers.SimpleRNN: simple_rnn_step,
-    layers.GRU: gru_step,
-    layers.LSTM: lstm_step,
-}
-
-
-def brute(layer, inputs, state, mask=None):
-    """Outputs [B,T,U] and the last state, one position at a time, float64."""
-    weights = [np.float64(weight) for weight in layer.get_weights()]
-    state = [np.float64(part) for part in state]
-    outputs = []
-    for t in range(inputs.shape[1]):
-        stepped = STEPS[type(layer)](np.float64(inputs[:, t]), state, *weights)
-        if mask is not None:
-            there = mask[:, t, np.newaxis]
-            stepped = [
-                np.where(there, new, old)
-                for new, old in zip(stepped, state, strict=True)
-            ]
-        state = stepped
-        outputs.append(state[0])
-    return np.stack(outputs, axis=1), state
-
-
-def random_layer(kind, **options):
-    """A layer none of whose weights, biases included, is zero."""
-    layer = kind(UNITS, **options)
-    layer.build((None, None, WIDTH))
+def pair(kind, units=U, width=D, **options):
+    """Our layer and Keras's with the same weights, none of which is zero."""
+    ours, stock = (made(units, **options) for made in KINDS[kind])
+    batch_size = B if options.get("stateful") else None
+    ours.build((batch_size, None, width))
+    stock.build((batch_size, None, width))
     random = np.random.default_rng(1)
-    layer.set_weights(
-        [random.normal(0, 0.7, weight.shape) for weight in layer.weights]
-    )
-    return layer
+    scale = 1 / np.sqrt(units)
+    weights = [random.normal(0, scale, w.shape) for w in stock.weights]
+    ours.set_weights(weights)
+    stock.set_weights(weights)
+    return ours, stock
 
 
-def random_inputs(batch_size, length, seed=0):
+def inputs_of(batch_size=B, length=T, width=D, seed=0):
     random = np.random.default_rng(seed)
-    return random.normal(size=[batch_size, length, WIDTH]).astype(np.float32)
+    shape = [batch_size, length, width]
+    return tf.constant(random.normal(size=shape), tf.float32)
 
 
-def random_state(kind, batch_size):
+def states_of(kind, batch_size=B, units=U):
     random = np.random.default_rng(2)
-    return tuple(
-        random.normal(0, 0.5, [batch_size, UNITS]).astype(np.float32)
-        for _ in kind.state_names
-    )
+    count = 2 if kind == "lstm" else 1
+    shape = [batch_size, units]
+    return [
+        tf.constant(random.normal(0, 0.5, shape), tf.float32)
+        for _ in range(count)
+    ]
 
 
-def assert_close(found, expected, tolerance=1e-5):
+def mask_of(form, batch_size=B, length=T):
+    """None, padding on the right or on the left, or holes; a row all masked."""
+    if form == "none":
+        return None
+    lengths = np.arange(batch_size)[:, np.newaxis] * length // 3
+    mask = np.arange(length) < lengths
+    if form == "left":
+        mask = mask[:, ::-1]
+    if form == "holes":
+        mask &= np.random.default_rng(3).random(mask.shape) < 0.7
+    return tf.constant(mask)
+
+
+def weighed(outputs):
+    """A loss to which every number counts differently."""
+    total = 0.0
+    for index, values in enumerate(tf.nest.flatten(outputs)):
+        values = tf.reshape(tf.cast(values, tf.float32), [-1])
+        numbers = tf.range(tf.size(values))
+        weights = tf.cos(tf.cast(numbers + index, tf.float32))
+        total += tf.reduce_sum(weights * values)
+    return total
+
+
+def all_of(layer, inputs, states=None, mask=None):
+    """Outputs, and the gradients of inputs, states and weights."""
+    watched = [inputs, *(states or [])]
+    with tf.GradientTape() as tape:
+        tape.watch(watched)
+        outputs = layer(inputs, initial_state=states, mask=mask, training=True)
+        loss = weighed(outputs)
+    weights = [weight.value for weight in layer.trainable_weights]
+    gradients = tape.gradient(loss, [*watched, *weights])
+    return [*tf.nest.flatten(outputs), *gradients]
+
+
+def assert_close(found, expected, tolerance):
+    assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, atol=tolerance)
+        one, other = (tf.cast(tensor, tf.float64) for tensor in (one, other))
+        assert one.shape == other.shape
+        error = tf.norm(one - other) / tf.maximum(tf.norm(other), 1e-12)
+        assert float(error) < tolerance
 
 
 @every_kind
-@pytest.mark.parametrize("length", [1, 2, 7])
-@pytest.mark.parametrize("training", [False, True])
-def test_outputs_and_state_are_those_of_the_equations(kind, length, training):
-    layer, inputs = random_layer(kind), random_inputs(3, length)
-    before = random_state(kind, 3)
-    outputs, after = layer(inputs, before, training=training)
-    expected, expected_after = brute(layer, inputs, before)
-    assert_close([outputs, *after], [expected, *expected_after])
+@pytest.mark.parametrize("policy", TOLERANCES)
+@pytest.mark.parametrize("form", ["none", "right", "left", "holes"])
+def test_values_and_gradients_are_kerass(kind, policy, form, scanned):
+    options = {"return_sequences": True, "return_state": True}
+    ours, _ = pair(kind, dtype=policy, **options)
+    # Rounded in another order, neither is the truth: that is float32.
+    _, stock = pair(kind, **options)
+    given = inputs_of(), states_of(kind), mask_of(form)
+    found = all_of(ours, *given)
+    assert scanned
+    assert_close(found, all_of(stock, *given), TOLERANCES[policy])
 
 
 @every_kind
-@pytest.mark.parametrize("length", [1, 6])
-def test_masked_position_leaves_the_state_as_it_was(kind, length):
-    layer, inputs = random_layer(kind), random_inputs(4, length)
-    before = random_state(kind, 4)
-    mask = np.random.default_rng(3).random([4, length]) < 0.5
-    mask[0], mask[1] = False, True
-    outputs, after = layer(inputs, before, mask=mask)
-    expected, expected_after = brute(layer, inputs, before, mask)
-    assert_close(after, expected_after)
-    assert_close([outputs.numpy()[mask]], [expected[mask]])
-    for name, one, other in zip(kind.state_names, before, after, strict=True):
-        np.testing.assert_array_equal(one[0], other[0], err_msg=name)
+@pytest.mark.parametrize("policy", TOLERANCES)
+def test_values_and_gradients_at_full_size(kind, policy):
+    ours, _ = pair(kind, 512, 256, dtype=policy, return_sequences=True)
+    _, stock = pair(kind, 512, 256, return_sequences=True)
+    given = inputs_of(32, 100, 256), None, mask_of("right", 32, 100)
+    found, expected = (
+        tf.function(all_of)(layer, *given) for layer in (ours, stock)
+    )
+    assert_close(found, expected, TOLERANCES[policy])
 
 
 @every_kind
-@pytest.mark.parametrize("length", [1, 6])
-@pytest.mark.parametrize("training", [False, True])
-def test_masked_position_gives_no_gradient(kind, length, training):
-    layer, before = random_layer(kind), random_state(kind, 3)
-    inputs = tf.constant(random_inputs(3, length))
-    mask = np.arange(length)[np.newaxis] % 2 == [[1], [0], [2]]
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize("form", ["none", "holes"])
+def test_what_is_returned(kind, sequences, state, form, scanned):
+    options = {"return_sequences": sequences, "return_state": state}
+    ours, stock = pair(kind, **options)
+    given = inputs_of(), None, mask_of(form)
+    found, expected = all_of(ours, *given), all_of(stock, *given)
+    assert scanned
+    assert_close(found, expected, 1e-5)
+    assert len(found) == 1 + state * (1 + (kind == "lstm")) + 4
+
+
+@every_kind
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_bias": False},
+        {"zero_output_for_mask": True},
+        {"dropout": 0.4, "seed": 3},
+        {"go_backwards": True},
+        {"unroll": True},
+        {"activation": "relu"},
+        {"recurrent_dropout": 0.3, "dropout": 0.2, "seed": 3},
+        {"dtype": "float64"},
+    ],
+    ids=lambda options: "-".join(options),
+)
+def test_options_are_kerass(kind, options, scanned):
+    ours, stock = pair(kind, return_sequences=True, **options)
+    given = inputs_of(), None, mask_of("right")
+    found, expected = all_of(ours, *given), all_of(stock, *given)
+    by_keras = {"go_backwards", "unroll", "activation", "recurrent_dropout"}
+    by_keras |= {"dtype"}
+    assert bool(scanned) is not bool(by_keras & {*options})
+    assert_close(found, expected, 1e-5)
+
+
+def test_gates_of_another_form_are_kerass(scanned):
+    for options in ({"reset_after": False}, {"recurrent_activation": "relu"}):
+        ours, stock = pair("gru", **options)
+        assert_close(
+            all_of(ours, inputs_of()), all_of(stock, inputs_of()), 1e-5
+        )
+    assert not scanned
+
+
+@every_kind
+def test_one_mask_a_sequence_is_dropped(kind):
+    ours, _ = pair(kind, dropout=0.5, return_sequences=True)
+    inputs = tf.ones([B, T, D])
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        outputs, after = layer(inputs, before, mask=mask, training=training)
-        total = tf.reduce_sum(outputs**2) + sum(map(tf.reduce_sum, after))
-    gradient = tape.gradient(total, inputs).numpy()  # [B,T,D]
-    assert not gradient[~mask].any()
-    assert gradient[mask].all()
+        loss = tf.reduce_sum(ours(inputs, training=True) ** 2)
+    gradient = tape.gradient(loss, inputs).numpy()  # [B,T,D]
+    there = gradient != 0
+    assert (there == there[:, :1]).all()
+    assert 0 < there.mean() < 1
+    # Another call drops others; without training nothing is dropped.
+    calls = [ours(inputs, training=True).numpy() for _ in range(3)]
+    assert not np.array_equal(calls[0], calls[1])
+    kept = [ours(inputs, training=False).numpy() for _ in range(2)]
+    np.testing.assert_array_equal(*kept)
 
 
 @every_kind
-def test_one_step_equals_the_scan(kind):
-    layer, inputs = random_layer(kind), random_inputs(3, 8)
-    whole, last = layer(inputs, random_state(kind, 3))
-    state, outputs = random_state(kind, 3), []
-    for t in range(8):
-        output, state = layer(inputs[:, t : t + 1], state)
-        outputs.append(output)
-    assert_close([tf.concat(outputs, axis=1), *state], [whole, *last])
-
-
-@every_kind
-@pytest.mark.parametrize("training", [False, True])
-def test_output_does_not_depend_on_what_follows(kind, training):
-    layer, before = random_layer(kind), random_state(kind, 1)
-    inputs, t = tf.constant(random_inputs(1, 6)), 3
+@pytest.mark.parametrize("form", ["none", "holes"])
+def test_masked_step_carries_the_state_and_gives_no_gradient(kind, form):
+    ours, _ = pair(kind, return_state=True)
+    inputs, states = inputs_of(), states_of(kind)
+    mask = tf.zeros([B, T], tf.bool)
+    if form == "holes":
+        mask = mask_of(form)
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        outputs, _ = layer(inputs, before, training=training)
-        total = tf.reduce_sum(outputs[:, t])
-    gradient = tape.gradient(total, inputs).numpy()[0]
-    assert gradient[: t + 1].all() and not gradient[t + 1 :].any()
+        _, *after = ours(inputs, initial_state=states, mask=mask, training=True)
+        loss = weighed(after)
+    gradient = tape.gradient(loss, inputs).numpy()
+    assert not gradient[~mask.numpy()].any()
+    for row in np.flatnonzero(~mask.numpy().any(axis=1)):
+        for one, other in zip(after, states, strict=True):
+            np.testing.assert_array_equal(one[row], other[row])
 
 
 @every_kind
-@pytest.mark.parametrize("length", [1, 4])
-@pytest.mark.parametrize("training", [False, True])
-def test_state_is_float32_whatever_the_arithmetic(kind, length, training):
-    layer = random_layer(kind, dtype="mixed_bfloat16")
-    inputs, before = random_inputs(2, length), random_state(kind, 2)
-    outputs, after = layer(inputs, before, training=training)
-    assert outputs.dtype == tf.bfloat16
-    assert [part.dtype for part in after] == [tf.float32] * len(before)
-    expected, expected_after = brute(layer, inputs, before)
-    found = [tf.cast(outputs, tf.float32), *after]
-    assert_close(found, [expected, *expected_after], tolerance=0.1)
+def test_shapes_may_be_unknown_until_run_time(kind):
+    ours, stock = pair(kind, return_sequences=True)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, D]),
+            tf.TensorSpec([None, None], tf.bool),
+        ]
+    )
+    def run(inputs, mask):
+        return all_of(ours, inputs, None, mask)
+
+    for batch_size, length in ((B, T), (2, 1), (1, 12)):
+        inputs = inputs_of(batch_size, length)
+        mask = mask_of("left", batch_size, length)
+        expected = all_of(stock, inputs, None, mask)
+        assert_close(run(inputs, mask), expected, 1e-5)
+    assert run.experimental_get_tracing_count() == 1
 
 
 @every_kind
-@pytest.mark.parametrize("length", [1, None])
-def test_graph_of_any_length_gives_the_same(kind, length):
-    layer, before = random_layer(kind), random_state(kind, 2)
+def test_weights_load_both_ways(kind, tmp_path):
+    """Of layers, and of whole models, whose files are the same inside."""
+    ours, stock = pair(kind)
+    assert [w.path.split("/", 1)[1] for w in ours.weights] == [
+        w.path.split("/", 1)[1] for w in stock.weights
+    ]
+    networks = []
+    for made in KINDS[kind]:
+        keras.utils.set_random_seed(len(networks))
+        layers_ = [made(U, return_sequences=True, name="a"), made(U, name="b")]
+        networks.append(keras.Sequential([keras.Input((T, D)), *layers_]))
+    for source, target in (networks, networks[::-1]):
+        source.save_weights(tmp_path / "saved.weights.h5")
+        target.load_weights(tmp_path / "saved.weights.h5")
+        np.testing.assert_allclose(
+            source(inputs_of()), target(inputs_of()), atol=1e-6
+        )
+        keras.utils.set_random_seed(7)
+        source.set_weights([w + 0.1 for w in source.get_weights()])
 
-    @tf.function(input_signature=[tf.TensorSpec([None, length, WIDTH])])
-    def call(inputs):
-        return layer(inputs, tuple(map(tf.constant, before)))
 
-    inputs = random_inputs(2, 1)
-    outputs, after = call(tf.constant(inputs))
-    expected, expected_after = brute(layer, inputs, before)
-    assert_close([outputs, *after], [expected, *expected_after])
+@every_kind
+def test_stacked_layers_learn_as_kerass_do(kind, scanned):
+    """`fit` on a model with masks from its embedding, step by step."""
+    losses = []
+    for made in KINDS[kind]:
+        keras.utils.set_random_seed(4)
+        model = keras.Sequential(
+            [
+                keras.layers.Embedding(9, D, mask_zero=True),
+                made(U, return_sequences=True),
+                made(U, return_sequences=True),
+                keras.layers.Dense(9),
+            ]
+        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.5), loss)
+        ids = np.random.default_rng(5).integers(1, 9, [16, T])
+        ids[:, 4:] *= np.arange(16)[:, np.newaxis] % 2
+        fitted = model.fit(
+            ids, np.roll(ids, -1), epochs=4, verbose=0, shuffle=False
+        )
+        losses.append(fitted.history["loss"])
+    assert scanned
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    assert losses[0][-1] < losses[0][0]
 
 
-def test_names_of_states():
-    names = [kind.state_names for kind in KINDS]
-    assert names == [("hidden",), ("hidden",), ("hidden", "cell")]
+@every_kind
+def test_stateful_layer_goes_on_and_is_reset(kind):
+    outputs = []
+    for layer in pair(kind, stateful=True):
+        first, second = (layer(inputs_of(), training=True) for _ in range(2))
+        layer.reset_state()
+        again = layer(inputs_of(), training=True)
+        np.testing.assert_allclose(first, again, atol=1e-6)
+        assert not np.allclose(first, second)
+        outputs.append(second)
+    np.testing.assert_allclose(*outputs, atol=1e-6)
+
+
+@every_kind
+def test_initial_state_may_be_a_tensor_in_a_functional_model(kind):
+    results = []
+    for layer in pair(kind, return_sequences=True):
+        count = 2 if kind == "lstm" else 1
+        states = [keras.Input([U]) for _ in range(count)]
+        steps = keras.Input([None, D])
+        model = keras.Model(
+            [steps, *states], layer(steps, initial_state=states)
+        )
+        given = [inputs_of(), *states_of(kind)]
+        results.append(model(given, training=True))
+    np.testing.assert_allclose(*results, atol=1e-6)
+
+
+@every_kind
+def test_saved_model_comes_back_with_its_layers(kind, tmp_path):
+    ours, _ = pair(kind, dropout=0.1, name="own", dtype="mixed_bfloat16")
+    model = keras.Sequential([keras.Input((T, D)), ours])
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    [layer] = again.layers
+    assert type(layer) is type(ours)
+    assert layer.get_config() == ours.get_config()
+    for one, other in zip(layer.weights, ours.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@every_kind
+def test_on_a_gpu_keras_is_left_to_it(kind, monkeypatch, scanned):
+    monkeypatch.setattr(recurrent, "_has_gpu", lambda: True)
+    ours, stock = pair(kind)
+    assert_close(all_of(ours, inputs_of()), all_of(stock, inputs_of()), 1e-5)
+    assert not scanned
 
 
 def test_forget_gate_of_a_new_lstm_is_open():
     layer = layers.LSTM(2)
     layer.build((None, None, 3))
     assert layer.get_weights()[2].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
-
-
-@every_kind
-def test_config_makes_an_equal_layer(kind):
-    layer = random_layer(kind, name="own", dtype="mixed_bfloat16")
-    saved = keras.saving.serialize_keras_object(layer)
-    again = keras.saving.deserialize_keras_object(saved)
-    assert type(again) is kind
-    assert again.get_config() == layer.get_config()
-    assert (again.units, again.name) == (UNITS, "own")
-    assert again.compute_dtype == "bfloat16"

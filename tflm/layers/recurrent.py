@@ -1,4 +1,4 @@
-"""Recurrent layers with their state as argument and result.
+"""Keras's recurrent layers, several times faster in training on a CPU.
 
 Axes: B batch, T time, D width of the inputs, U units.
 """
@@ -12,135 +12,140 @@ import tensorflow as tf
 from tflm.layers import scans
 
 
-class Recurrent(keras.layers.Layer):
-    """A recurrent layer that takes its state and gives it back.
+class Scanned(keras.layers.RNN):
+    """What takes the place of a stock layer's loop.
 
-    Its weights are those of Keras's layer, and so is its arithmetic, except
-    in training on a CPU, where `scans` does the same several times faster.
-    The state is float32 under every dtype policy. Where `mask` is False the
-    state stays as it was, and no gradient flows from that position.
-
-    Args:
-        units: int. Width of the state and of the outputs, U.
-        **kwargs: Keras's own layer arguments (`name`, `dtype`).
-
-    Call arguments:
-        inputs: float [B,T,D].
-        initial_state: Tuple of float32 [B,U], one for each of `state_names`.
-        mask: Optional bool [B,T]. Default None: every position counts.
-        training: Optional bool. Decides the way of computing, not the result.
-
-    Returns:
-        A pair: outputs float [B,T,U] in the compute dtype, and the state
-        after the last position, as `initial_state`.
+    In training on a CPU the loop is `scans.scan`, with Keras's values and
+    gradients. Keras's own loop, on a GPU cuDNN's, is taken everywhere else,
+    and where a layer is not the usual one: other activations, a GRU with
+    `reset_after=False`, `recurrent_dropout`, `go_backwards`, `unroll`, float64.
     """
 
-    # Keras's layer, its cell as `scans` has it, the names of its states.
-    stock: ClassVar[type[keras.layers.Layer]]
-    cell: ClassVar[scans.Cell]
+    # The cell as `scans` has it, and the names of its states.
+    scan_cell: ClassVar[scans.Cell]
     state_names: ClassVar[tuple[str, ...]]
 
-    def __init__(self, units: int, **kwargs: Any):
-        super().__init__(autocast=False, **kwargs)
-        self.units = units
-        self.supports_masking = True
-        # Layers
-        self.scan = self.stock(
-            units,
-            return_sequences=True,
-            return_state=True,
-            dtype=self.dtype_policy,
-            name="scan",
-        )
+    def inner_loop(
+        self,
+        sequences: tf.Tensor,
+        initial_state: Any,
+        mask: tf.Tensor | None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        states = tuple(tf.nest.flatten(initial_state))
+        if not training or not self.is_scanned:
+            return super().inner_loop(sequences, list(states), mask, training)
+        [mask] = tf.nest.flatten(mask)
+        if self.dropout:
+            dropped = self.cell.get_dropout_mask(sequences[:, 0])  # [B,D]
+            sequences *= dropped[:, tf.newaxis]
+        outputs, states = self.scanned(sequences, states, mask)
+        if mask is not None:
+            # Keras shows zeros before the first step that counts.
+            shown = tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0  # [B,T]
+            if self.zero_output_for_mask:
+                shown = mask
+            zeros = tf.zeros_like(outputs)
+            outputs = tf.where(shown[:, :, tf.newaxis], outputs, zeros)
+        return outputs[:, -1], outputs, list(states)
 
-    def build(self, input_shape: tuple[Any, ...]) -> None:
-        self.scan.build(input_shape)
-        self.built = True
+    @property
+    def is_scanned(self) -> bool:
+        """Whether training takes `scans.scan`."""
+        cell = self.cell
+        usual = cell.activation is keras.activations.tanh
+        usual &= cell.recurrent_dropout == 0
+        usual &= getattr(cell, "reset_after", True)
+        if hasattr(cell, "recurrent_activation"):
+            usual &= cell.recurrent_activation is keras.activations.sigmoid
+        if hasattr(cell, "dropout_mask_count"):  # a mask for each gate
+            usual &= cell.dropout == 0
+        in_order = not (self.go_backwards or self.unroll)
+        double = self.compute_dtype == "float64"
+        return bool(usual and in_order and not double and not _has_gpu())
 
-    def call(
+    def scanned(
         self,
         inputs: tf.Tensor,
-        initial_state: tuple[tf.Tensor, ...],
+        states: tuple[tf.Tensor, ...],
         mask: tf.Tensor | None = None,
-        training: bool | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-        # Forward graph
-        inputs = tf.cast(inputs, self.compute_dtype)  # [B,T,D]
-        if training and mask is None and not _has_gpu():
-            weights = tuple(tf.convert_to_tensor(w) for w in self.scan.weights)
-            dtype = tf.as_dtype(self.compute_dtype)
-            return scans.scan(self.cell, inputs, initial_state, weights, dtype)
-        state = [tf.cast(s, self.compute_dtype) for s in initial_state]
-        if inputs.shape[1] == 1:
-            outputs, state = self._one_step(inputs, state, mask)
+        """Outputs [B,T,U] and last states, float32 [B,U], see `scans.scan`."""
+        kernel, recurrent = self.cell.kernel, self.cell.recurrent_kernel
+        weights = [tf.convert_to_tensor(w) for w in (kernel, recurrent)]
+        if self.use_bias:
+            bias = tf.convert_to_tensor(self.cell.bias)
         else:
-            if hasattr(self.scan, "use_cudnn"):
-                # cuDNN takes masks that pad on the right only.
-                self.scan.use_cudnn = "auto" if mask is None else False
-            outputs, *state = self.scan(inputs, initial_state=state, mask=mask)
-        return outputs, tuple(tf.cast(s, tf.float32) for s in state)
-
-    def _one_step(
-        self, inputs: tf.Tensor, state: list[tf.Tensor], mask: tf.Tensor | None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The cell alone: generation needs no loop for a single position."""
-        _, stepped = self.scan.cell(inputs[:, 0], state)  # [B,U]
-        if mask is not None:
-            stepped = [
-                tf.where(mask, new, old)
-                for new, old in zip(stepped, state, strict=True)
-            ]
-        # The first state is the output, and gives no gradient where masked.
-        return stepped[0][:, tf.newaxis], stepped  # [B,1,U]
-
-    def compute_mask(self, *unused: Any) -> None:
-        """None: a mask is an argument here, it does not travel on tensors."""
-
-    def get_config(self) -> dict[str, Any]:
-        # Config
-        return {**super().get_config(), "units": self.units}
+            bias = tf.zeros([kernel.shape[1]])
+        return scans.scan(
+            self.scan_cell,
+            tf.cast(inputs, self.compute_dtype),
+            tuple(tf.cast(state, tf.float32) for state in states),
+            (*weights, bias),
+            tf.as_dtype(self.compute_dtype),
+            mask,
+        )
 
 
 # Their package tells them from the models of the same names.
 @keras.saving.register_keras_serializable(package="tflm.layers")
-class SimpleRNN(Recurrent):
-    """Elman's network: `h = tanh(x K + h R + b)`; see `Recurrent`.
+class SimpleRNN(Scanned, keras.layers.SimpleRNN):
+    """`keras.layers.SimpleRNN`, `h = tanh(x K + h R + b)`, faster in training.
+
+    Arguments, weights and results are Keras's; see `Scanned`.
 
     Reference: Elman, "Finding structure in time", Cognitive Science 14, 1990.
+
+    Example:
+    >>> layer = SimpleRNN(4, return_sequences=True)
+    >>> layer(tf.ones([2, 3, 5])).shape
+    TensorShape([2, 3, 4])
     """
 
-    stock = keras.layers.SimpleRNN
-    cell = scans.SIMPLE_RNN
+    scan_cell = scans.SIMPLE_RNN
     state_names = ("hidden",)
 
 
 @keras.saving.register_keras_serializable(package="tflm.layers")
-class GRU(Recurrent):
-    """Gated recurrent unit, its reset gate after the product; see `Recurrent`.
+class GRU(Scanned, keras.layers.GRU):
+    """`keras.layers.GRU`, its reset gate after the product, faster in training.
 
     `z = s(x Kz + h Rz + bz)`, `r = s(x Kr + h Rr + br)`,
     `c = tanh(x Kc + bc + r (h Rc + dc))`, `h = z h + (1 - z) c`.
 
+    Arguments, weights and results are Keras's; see `Scanned`.
+
     Reference: Cho et al., 2014, https://arxiv.org/abs/1406.1078 (version 1).
+
+    Example:
+    >>> layer = GRU(4, return_state=True)
+    >>> outputs, state = layer(tf.ones([2, 3, 5]))
+    >>> outputs.shape, state.shape
+    (TensorShape([2, 4]), TensorShape([2, 4]))
     """
 
-    stock = keras.layers.GRU
-    cell = scans.GRU
+    scan_cell = scans.GRU
     state_names = ("hidden",)
 
 
 @keras.saving.register_keras_serializable(package="tflm.layers")
-class LSTM(Recurrent):
-    """Long short-term memory; see `Recurrent`.
+class LSTM(Scanned, keras.layers.LSTM):
+    """`keras.layers.LSTM`, faster in training.
 
     `i, f, o = s(x K + h R + b)`, `g = tanh(x Kg + h Rg + bg)`,
     `c = f c + i g`, `h = o tanh(c)`; the forget gate's bias starts at one.
 
+    Arguments, weights and results are Keras's; see `Scanned`.
+
     Reference: Hochreiter and Schmidhuber, Neural Computation 9, 1997.
+
+    Example:
+    >>> layer = LSTM(4, dropout=0.5)
+    >>> layer(tf.ones([2, 3, 5]), training=True).shape
+    TensorShape([2, 4])
     """
 
-    stock = keras.layers.LSTM
-    cell = scans.LSTM
+    scan_cell = scans.LSTM
     state_names = ("hidden", "cell")
 
 

@@ -46,6 +46,7 @@ def scan(
     states: Tensors,
     weights: Tensors,
     dtype: tf.DType,
+    mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, Tensors]:
     """Runs a cell over time.
 
@@ -56,10 +57,16 @@ def scan(
         weights: Kernel [D,G], recurrent kernel [U,G], bias [G] or, of inputs
             and of state apart, [2,G], as Keras keeps them.
         dtype: Of the products. State and gates are float32 in any case.
+        mask: Optional bool [B,T]. Where it is False the states stay as they
+            were, the output is that of the step before (at first the state
+            itself), and no gradient flows into the step.
 
     Returns:
         The outputs [B,T,U] in `dtype` and the states after the last step.
     """
+    there = (
+        None if mask is None else tf.transpose(mask)[:, tf.newaxis]
+    )  # [T,1,B]
 
     @tf.custom_gradient
     def run(*tensors: tf.Tensor) -> tuple[Tensors, Callable]:
@@ -71,7 +78,7 @@ def scan(
         projected = tf.matmul(kernel, steps, transpose_a=True)  # [T,G,B]
         first = tuple(tf.transpose(state) for state in states)  # [U,B]
         last, hidden, kept = _forward(
-            cell, projected, recurrent, state_bias[:, tf.newaxis], first
+            cell, projected, recurrent, state_bias[:, tf.newaxis], first, there
         )
         outputs = tf.transpose(hidden, [2, 0, 1])  # [B,T,U]
 
@@ -85,6 +92,7 @@ def scan(
                 kept,
                 d_steps,
                 tuple(tf.transpose(d) for d in d_last),
+                there,
             )
             of_inputs, of_state = cell.of_inputs(gates), cell.of_state(gates)
             d_kernel = _sum_of_products(steps, of_inputs)  # [D+1,G]
@@ -114,6 +122,7 @@ def _forward(
     recurrent: tf.Tensor,
     bias: tf.Tensor,
     states: Tensors,
+    mask: tf.Tensor | None,
 ) -> tuple[Tensors, tf.Tensor, tf.Tensor]:
     """The last states, all hidden states [T,U,B], what backward needs."""
     dtype = projected.dtype
@@ -122,18 +131,24 @@ def _forward(
 
     @fused
     def element_wise(
-        inputs: tf.Tensor, state: tf.Tensor, bias: tf.Tensor, *states: tf.Tensor
+        inputs: tf.Tensor,
+        state: tf.Tensor,
+        bias: tf.Tensor,
+        there: tf.Tensor | None,
+        *states: tf.Tensor,
     ) -> tuple[Tensors, tf.Tensor, tf.Tensor]:
         inputs, state = _float32(inputs), _float32(state)
-        states, kept = cell.forward(inputs, state + bias, *states)
-        return states, tf.cast(states[0], dtype), kept
+        after, kept = cell.forward(inputs, state + bias, *states)
+        after = _where(there, after, states)
+        return after, tf.cast(after[0], dtype), kept
 
     def step(
         time: tf.Tensor, states: Tensors, hidden: tf.Tensor, *arrays: Any
     ) -> tuple:
         product = tf.matmul(transposed, hidden)  # [G,B]
+        there = None if mask is None else mask[time]
         states, hidden, kept = element_wise(
-            projected[time], product, bias, *states
+            projected[time], product, bias, there, *states
         )
         written = [
             array.write(time, value)
@@ -159,6 +174,7 @@ def _backward(
     kept: tf.Tensor,
     d_outputs: tf.Tensor,
     d_states: Tensors,
+    mask: tf.Tensor | None,
 ) -> tuple[tf.Tensor, Tensors]:
     """The gates' gradients, stacked over time, and the first states'."""
     dtype = recurrent.dtype
@@ -169,18 +185,22 @@ def _backward(
         kept: tf.Tensor,
         d_output: tf.Tensor,
         product: tf.Tensor,
+        there: tf.Tensor | None,
         d_hidden: tf.Tensor,
         *d_others: tf.Tensor,
     ) -> tuple[tf.Tensor, Tensors]:
         d_hidden += _float32(d_output) + _float32(product)
         gates, d_states = cell.backward(kept, d_hidden, *d_others)
+        d_states = _where(there, d_states, (d_hidden, *d_others))
+        [gates] = _where(there, (gates,), (tf.zeros_like(gates),))
         return tf.cast(gates, dtype), d_states
 
     def step(
         time: tf.Tensor, d_states: Tensors, product: tf.Tensor, array: Any
     ) -> tuple:
+        there = None if mask is None else mask[time]
         gates, d_states = element_wise(
-            kept[time], d_outputs[time], product, *d_states
+            kept[time], d_outputs[time], product, there, *d_states
         )
         product = tf.matmul(recurrent, cell.of_state(gates[tf.newaxis])[0])
         return time - 1, d_states, product, array.write(time, gates)
@@ -196,6 +216,15 @@ def _backward(
         ),
     )
     return gates.stack(), (d_hidden + _float32(product), *d_others)
+
+
+def _where(there: tf.Tensor | None, new: Tensors, old: Tensors) -> Tensors:
+    """The new ones where a step counts, [1,B]; all of them without a mask."""
+    if there is None:
+        return new
+    return tuple(
+        tf.where(there, one, other) for one, other in zip(new, old, strict=True)
+    )
 
 
 def _simple_forward(

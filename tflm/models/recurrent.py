@@ -54,7 +54,7 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         "tie_embeddings",
         "num_sampled",
     )
-    layer: ClassVar[type[layers.Recurrent]]
+    layer: ClassVar[type[layers.Scanned]]
 
     def __init__(
         self,
@@ -81,7 +81,17 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         # Layers
         policy = self.dtype_policy
         self.recurrent = [
-            self.layer(units, dtype=policy, name=f"layer_{index}")
+            layers.Carried(
+                self.layer(
+                    units,
+                    return_sequences=True,
+                    return_state=True,
+                    dtype=policy,
+                    name="scan",
+                ),
+                dtype=policy,
+                name=f"layer_{index}",
+            )
             for index in range(num_layers)
         ]
         self.dropouts = [

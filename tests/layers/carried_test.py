@@ -1,0 +1,214 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tflm import layers
+
+UNITS, WIDTH = 6, 5
+
+KINDS = [layers.SimpleRNN, layers.GRU, layers.LSTM]
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def simple_rnn_step(x, state, kernel, recurrent, bias):
+    (hidden,) = state
+    return (np.tanh(x @ kernel + hidden @ recurrent + bias),)
+
+
+def gru_step(x, state, kernel, recurrent, bias):
+    """Gates in the order update, reset, candidate; a bias for each product."""
+    (hidden,) = state
+    update, reset, candidate = np.split(x @ kernel + bias[0], 3, axis=-1)
+    from_state = np.split(hidden @ recurrent + bias[1], 3, axis=-1)
+    update = sigmoid(update + from_state[0])
+    reset = sigmoid(reset + from_state[1])
+    candidate = np.tanh(candidate + reset * from_state[2])
+    return (update * hidden + (1 - update) * candidate,)
+
+
+def lstm_step(x, state, kernel, recurrent, bias):
+    """Gates in the order input, forget, candidate, output."""
+    hidden, cell = state
+    gates = x @ kernel + hidden @ recurrent + bias
+    enters, stays, candidate, leaves = np.split(gates, 4, axis=-1)
+    cell = sigmoid(stays) * cell + sigmoid(enters) * np.tanh(candidate)
+    return sigmoid(leaves) * np.tanh(cell), cell
+
+
+STEPS = {
+    layers.SimpleRNN: simple_rnn_step,
+    layers.GRU: gru_step,
+    layers.LSTM: lstm_step,
+}
+
+
+def brute(layer, inputs, state, mask=None):
+    """Outputs [B,T,U] and the last state, one position at a time, float64."""
+    weights = [np.float64(weight) for weight in layer.get_weights()]
+    state = [np.float64(part) for part in state]
+    outputs = []
+    for t in range(inputs.shape[1]):
+        stepped = STEPS[type(layer.scan)](
+            np.float64(inputs[:, t]), state, *weights
+        )
+        if mask is not None:
+            there = mask[:, t, np.newaxis]
+            stepped = [
+                np.where(there, new, old)
+                for new, old in zip(stepped, state, strict=True)
+            ]
+        state = stepped
+        outputs.append(state[0])
+    return np.stack(outputs, axis=1), state
+
+
+def carried(kind, name=None, **options):
+    scan = kind(UNITS, return_sequences=True, return_state=True, **options)
+    return layers.Carried(scan, name=name, **options)
+
+
+def random_layer(kind, **options):
+    """A layer none of whose weights, biases included, is zero."""
+    layer = carried(kind, **options)
+    layer.build((None, None, WIDTH))
+    random = np.random.default_rng(1)
+    layer.set_weights(
+        [random.normal(0, 0.7, weight.shape) for weight in layer.weights]
+    )
+    return layer
+
+
+def random_inputs(batch_size, length, seed=0):
+    random = np.random.default_rng(seed)
+    return random.normal(size=[batch_size, length, WIDTH]).astype(np.float32)
+
+
+def random_state(kind, batch_size):
+    random = np.random.default_rng(2)
+    return tuple(
+        random.normal(0, 0.5, [batch_size, UNITS]).astype(np.float32)
+        for _ in kind.state_names
+    )
+
+
+def assert_close(found, expected, tolerance=1e-5):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=tolerance)
+
+
+@every_kind
+@pytest.mark.parametrize("length", [1, 2, 7])
+@pytest.mark.parametrize("training", [False, True])
+def test_outputs_and_state_are_those_of_the_equations(kind, length, training):
+    layer, inputs = random_layer(kind), random_inputs(3, length)
+    before = random_state(kind, 3)
+    outputs, after = layer(inputs, before, training=training)
+    expected, expected_after = brute(layer, inputs, before)
+    assert_close([outputs, *after], [expected, *expected_after])
+
+
+@every_kind
+@pytest.mark.parametrize("length", [1, 6])
+def test_masked_position_leaves_the_state_as_it_was(kind, length):
+    layer, inputs = random_layer(kind), random_inputs(4, length)
+    before = random_state(kind, 4)
+    mask = np.random.default_rng(3).random([4, length]) < 0.5
+    mask[0], mask[1] = False, True
+    outputs, after = layer(inputs, before, mask=mask)
+    expected, expected_after = brute(layer, inputs, before, mask)
+    assert_close(after, expected_after)
+    assert_close([outputs.numpy()[mask]], [expected[mask]])
+    for name, one, other in zip(kind.state_names, before, after, strict=True):
+        np.testing.assert_array_equal(one[0], other[0], err_msg=name)
+
+
+@every_kind
+@pytest.mark.parametrize("length", [1, 6])
+@pytest.mark.parametrize("training", [False, True])
+def test_masked_position_gives_no_gradient(kind, length, training):
+    layer, before = random_layer(kind), random_state(kind, 3)
+    inputs = tf.constant(random_inputs(3, length))
+    mask = np.arange(length)[np.newaxis] % 2 == [[1], [0], [2]]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs, after = layer(inputs, before, mask=mask, training=training)
+        total = tf.reduce_sum(outputs**2) + sum(map(tf.reduce_sum, after))
+    gradient = tape.gradient(total, inputs).numpy()  # [B,T,D]
+    assert not gradient[~mask].any()
+    assert gradient[mask].all()
+
+
+@every_kind
+def test_one_step_equals_the_scan(kind):
+    layer, inputs = random_layer(kind), random_inputs(3, 8)
+    whole, last = layer(inputs, random_state(kind, 3))
+    state, outputs = random_state(kind, 3), []
+    for t in range(8):
+        output, state = layer(inputs[:, t : t + 1], state)
+        outputs.append(output)
+    assert_close([tf.concat(outputs, axis=1), *state], [whole, *last])
+
+
+@every_kind
+@pytest.mark.parametrize("training", [False, True])
+def test_output_does_not_depend_on_what_follows(kind, training):
+    layer, before = random_layer(kind), random_state(kind, 1)
+    inputs, t = tf.constant(random_inputs(1, 6)), 3
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs, _ = layer(inputs, before, training=training)
+        total = tf.reduce_sum(outputs[:, t])
+    gradient = tape.gradient(total, inputs).numpy()[0]
+    assert gradient[: t + 1].all() and not gradient[t + 1 :].any()
+
+
+@every_kind
+@pytest.mark.parametrize("length", [1, 4])
+@pytest.mark.parametrize("training", [False, True])
+def test_state_is_float32_whatever_the_arithmetic(kind, length, training):
+    layer = random_layer(kind, dtype="mixed_bfloat16")
+    inputs, before = random_inputs(2, length), random_state(kind, 2)
+    outputs, after = layer(inputs, before, training=training)
+    assert outputs.dtype == tf.bfloat16
+    assert [part.dtype for part in after] == [tf.float32] * len(before)
+    expected, expected_after = brute(layer, inputs, before)
+    found = [tf.cast(outputs, tf.float32), *after]
+    assert_close(found, [expected, *expected_after], tolerance=0.1)
+
+
+@every_kind
+@pytest.mark.parametrize("length", [1, None])
+def test_graph_of_any_length_gives_the_same(kind, length):
+    layer, before = random_layer(kind), random_state(kind, 2)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, length, WIDTH])])
+    def call(inputs):
+        return layer(inputs, tuple(map(tf.constant, before)))
+
+    inputs = random_inputs(2, 1)
+    outputs, after = call(tf.constant(inputs))
+    expected, expected_after = brute(layer, inputs, before)
+    assert_close([outputs, *after], [expected, *expected_after])
+
+
+def test_names_of_states():
+    names = [carried(kind).state_names for kind in KINDS]
+    assert names == [("hidden",), ("hidden",), ("hidden", "cell")]
+
+
+@every_kind
+def test_config_makes_an_equal_layer(kind):
+    layer = random_layer(kind, name="own", dtype="mixed_bfloat16")
+    saved = keras.saving.serialize_keras_object(layer)
+    again = keras.saving.deserialize_keras_object(saved)
+    assert type(again) is layers.Carried
+    assert type(again.scan) is kind
+    assert again.get_config() == layer.get_config()
+    assert (again.scan.units, again.name) == (UNITS, "own")
+    assert again.compute_dtype == "bfloat16"
