@@ -11,6 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tflm.layers import kernels
+from tflm.layers.dense import dense
+
 _WAVELENGTH = 10_000.0
 _NEVER = -1e9
 
@@ -39,6 +42,7 @@ class CachedAttention(keras.layers.Layer):
             earlier positions. Default None: there are none, and none are
             returned.
         position: int32 [B]. Positions before this call; goes with `ring`.
+        norm: Optional LayerNorm that the inputs go through first.
         training: Optional bool, for dropout.
 
     Returns:
@@ -86,16 +90,18 @@ class CachedAttention(keras.layers.Layer):
         mask: tf.Tensor | None = None,
         ring: tuple[tf.Tensor, tf.Tensor] | None = None,
         position: tf.Tensor | None = None,
+        norm: keras.layers.LayerNormalization | None = None,
         training: bool | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
         # Forward graph
         batch, time, width = tf.unstack(tf.shape(inputs))
         heads = self.num_heads
-        joined = self.projection(inputs)  # [B,T,3D]
+        joined = dense(self.projection, inputs, training, norm)  # [B,T,3D]
         joined = tf.reshape(joined, [batch, time, 3, heads, width // heads])
         queries, keys, values = tf.unstack(joined, axis=2)  # [B,T,H,W]
         if self.rotary:
-            queries, keys = rotate(queries, positions), rotate(keys, positions)
+            queries = rotate(queries, positions, training)
+            keys = rotate(keys, positions, training)
         key_positions = positions
         there = mask
         after = None
@@ -115,13 +121,17 @@ class CachedAttention(keras.layers.Layer):
         if there is not None:
             seen &= there[:, None]
         scores = tf.einsum("bthw,bkhw->bhtk", queries, keys)
-        scores = tf.cast(scores, tf.float32) / math.sqrt(queries.shape[-1])
-        weights = tf.nn.softmax(tf.where(seen[:, None], scores, _NEVER))
+        scale = 1 / math.sqrt(queries.shape[-1])
+        if training:
+            weights = kernels.attention_weights(scores, seen[:, None], scale)
+        else:
+            scores = tf.cast(scores, tf.float32) * scale
+            weights = tf.nn.softmax(tf.where(seen[:, None], scores, _NEVER))
+            weights = tf.cast(weights, values.dtype)
         weights = self.drop(weights, training=training)
-        weights = tf.cast(weights, values.dtype)
         mixed = tf.einsum("bhtk,bkhw->bthw", weights, values)
         mixed = tf.reshape(mixed, [batch, time, width])  # [B,T,D]
-        return self.output_projection(mixed), after
+        return dense(self.output_projection, mixed, training), after
 
     def compute_mask(self, *unused: Any, **also: Any) -> None:
         """None: a mask is an argument here, it does not travel on tensors."""
@@ -173,12 +183,15 @@ class CachedAttention(keras.layers.Layer):
         return keys, values
 
 
-def rotate(vectors: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+def rotate(
+    vectors: tf.Tensor, positions: tf.Tensor, training: bool | None = None
+) -> tf.Tensor:
     """Turns pairs of a head's numbers by angles that grow with the position.
 
     Args:
         vectors: float [B,T,H,W], W even. Numbers i and i + W/2 are a pair.
         positions: int32 [B,T] or [1,T].
+        training: Whether a kernel with its own gradient is taken.
 
     Returns:
         As `vectors`. The angles are computed in float64, the turn in float32.
@@ -188,6 +201,8 @@ def rotate(vectors: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     angles = tf.cast(positions, tf.float64)[:, :, None, None] * speeds
     cosine = tf.cast(tf.cos(angles), tf.float32)  # [B,T,1,W/2]
     sine = tf.cast(tf.sin(angles), tf.float32)
+    if training:
+        return kernels.turn(vectors, cosine, sine)
     left, right = tf.split(tf.cast(vectors, tf.float32), 2, axis=-1)
     turned = tf.concat(
         [left * cosine - right * sine, right * cosine + left * sine], axis=-1

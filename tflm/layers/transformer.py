@@ -8,7 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tflm.layers import kernels
 from tflm.layers.attention import CachedAttention
+from tflm.layers.dense import dense
 
 _WIDENING = 4  # of the inner layer
 
@@ -80,18 +82,22 @@ class TransformerBlock(keras.layers.Layer):
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
         # Forward graph
         attended, ring = self.attention(
-            self.attention_norm(inputs),
+            inputs,
             positions,
+            norm=self.attention_norm,
             mask=mask,
             ring=ring,
             position=position,
             training=training,
         )
         hidden = inputs + self.drop(attended, training=training)  # [B,T,D]
-        inner = self.widen(self.network_norm(hidden))  # [B,T,4D]
-        inner = tf.nn.gelu(inner, approximate=True)
-        narrowed = self.drop(self.narrow(inner), training=training)
-        return hidden + narrowed, ring
+        inner = dense(self.widen, hidden, training, self.network_norm)
+        if training:
+            inner = kernels.gelu(inner)  # [B,T,4D]
+        else:
+            inner = tf.nn.gelu(inner, approximate=True)
+        narrowed = dense(self.narrow, inner, training)
+        return hidden + self.drop(narrowed, training=training), ring
 
     def compute_mask(self, *unused: Any, **also: Any) -> None:
         """None: a mask is an argument here, it does not travel on tensors."""
