@@ -1,104 +1,145 @@
-"""Training speed of a recurrent model beside stock Keras, in one run.
+"""Training speed and memory beside stock Keras, KerasHub and PyTorch.
 
-    python benchmarks/train_step.py --units 512 --batch_size 64
+    python benchmarks/train_step.py --row gru-1024 --precision bfloat16
 
-Ours is the model and the loop of `tflm.train`; theirs is the same network of
-`keras.layers`, trained by `fit` on the same batches with the same optimizer.
-Both train from the same weights first, and the losses must agree. Then they
-take turns, because a shared machine is never equally fast twice.
+Ours is the model and the loop of `tflm.train`. The peers are the same network
+of `keras.layers`, or KerasHub's decoder, under `fit`, and of PyTorch's own
+parts with fused Adam and autocast, if it is installed (`pip install
+.[peers]`). All train on one batch with the same optimizer, each in a process of
+its own. First all begin with our weights, and the losses must agree; the GPTs
+are compared without positions then, which differ. Then the sides take turns,
+because a shared machine is never equally fast twice.
 """
 
 import argparse
+import importlib.util
 import json
+import os
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
-from tflm.command_line import noise
-
-noise.import_tensorflow_quietly()
-
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
-
-from tflm import models  # noqa: E402
-from tflm.config import ModelConfig, TrainingConfig  # noqa: E402
-from tflm.training import device, loop  # noqa: E402
+import numpy as np
 
 VOCABULARY = 65
+# Kind, shape of the model, batch size, length.
+ROWS = {
+    "gru-1024": ("gru", {"embedding_dim": 256, "units": 1024}, 64, 100),
+    "lstm-1024": ("lstm", {"embedding_dim": 256, "units": 1024}, 64, 100),
+    "gpt-small": (
+        "gpt",
+        {"embedding_dim": 128, "num_layers": 4, "num_heads": 4, "context": 64},
+        12,
+        64,
+    ),
+    "gpt-baby": (
+        "gpt",
+        {"embedding_dim": 384, "num_layers": 6, "num_heads": 6, "context": 256},
+        16,
+        256,
+    ),
+}
+# In a block; a block takes some seconds on two cores.
+STEPS = {"gru-1024": 10, "lstm-1024": 10, "gpt-small": 100, "gpt-baby": 8}
+# float32 in another order, and rounded to bfloat16 at other places.
+AGREES = {"float32": 2e-3, "bfloat16": 3e-2}
 
 
-class RandomBatches:
-    """Stands for `pipelines.Windows`: batches of random ids."""
-
-    carries = False
-
-    def __init__(self, batch_size: int, seq_len: int):
-        self.shape = shape = (batch_size, seq_len)
-        ids = np.random.default_rng(0).integers(4, VOCABULARY, shape)
-        self.batch = (
-            ids.astype(np.int32),
-            np.roll(ids, -1, axis=1).astype(np.int32),
-            np.ones(shape, np.float32),
-        )
-
-    def dataset(self, *unused) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensors(self.batch).repeat()
-
-    def steps(self, epochs: int) -> int:
-        return 100 * epochs
-
-    def epoch(self, step: int) -> float:
-        return step / 100
+def resident(name: str = "VmRSS") -> float:
+    """MiB of memory that the process holds, or held at most."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{name}:")[1].split()[0]) / 1024
 
 
-def optimizer(model: keras.Model) -> keras.Optimizer:
-    made = keras.optimizers.AdamW(1e-3, global_clipnorm=1.0)
-    made.build(model.trainable_variables)
-    return made
+def batch_of(row: str) -> tuple[np.ndarray, np.ndarray]:
+    *_, batch_size, length = ROWS[row]
+    shape = batch_size, length
+    ids = np.random.default_rng(0).integers(4, VOCABULARY, shape)
+    return ids.astype(np.int32), np.roll(ids, -1, axis=1).astype(np.int32)
 
 
-def ours(options: argparse.Namespace, batches: RandomBatches):
-    """Our model and a function that trains it for some steps."""
-    settings = ModelConfig(
-        model=options.model, embedding_dim=256, units=options.units
-    )
-    policy = device.dtype_policy(options.precision)
-    model = models.build(settings, VOCABULARY, policy)
-    model.compile(optimizer(model))
-    training = TrainingConfig(schedule="constant", learning_rate=1e-3)
-    trainer = loop.Loop(model, batches, training, dict, [], None)
+def our_model(row: str, precision: str, rotary: bool):
+    from tflm import models
+    from tflm.training import device
+
+    kind, shape, *_ = ROWS[row]
+    if kind == "gpt":
+        shape = {**shape, "rotary": rotary}
+    policy = device.dtype_policy(precision)
+    made = models.KINDS[kind]
+    return made(vocabulary_size=VOCABULARY, dtype=policy, **shape)
+
+
+def ours(row: str, precision: str, weights: list, checked: bool):
+    import keras
+    import tensorflow as tf
+
+    from tflm.config import TrainingConfig
+    from tflm.training import loop
+
+    class OneBatch:
+        """Stands for `pipelines.Windows`."""
+
+        carries = False
+        shape = batch_of(row)[0].shape
+
+        def dataset(self, *unused):
+            ones = np.ones(self.shape, np.float32)
+            batch = (*batch_of(row), ones)
+            return tf.data.Dataset.from_tensors(batch).repeat()
+
+        def steps(self, epochs):
+            return 100 * epochs
+
+        def epoch(self, step):
+            return step / 100
+
+    model = our_model(row, precision, rotary=not checked)
+    model.set_weights(weights)
+    optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer)
+    settings = TrainingConfig(schedule="constant", learning_rate=1e-3)
+    batches = OneBatch()
+    trainer = loop.Loop(model, batches, settings, dict, [], None)
     iterator = iter(batches.dataset())
 
     def train(steps: int) -> list[float]:
-        losses = []
-        for _ in range(steps):
-            nats, tokens = trainer._train_step(*next(iterator))
-            losses.append(float(nats) / float(tokens))
-        return losses
+        sums = [trainer._train_step(*next(iterator)) for _ in range(steps)]
+        return [float(nats) / float(tokens) for nats, tokens in sums]
 
-    return model, train
+    return train
 
 
-def theirs(options: argparse.Namespace, batches: RandomBatches):
-    """Stock Keras and a function that fits it for some steps."""
-    policy = device.dtype_policy(options.precision)
-    layer = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}[options.model]
-    model = keras.Sequential(
-        [
-            keras.Input((None,), dtype="int32"),
-            keras.layers.Embedding(VOCABULARY, 256, dtype=policy),
-            layer(options.units, return_sequences=True, dtype=policy),
-            keras.layers.Dense(VOCABULARY, dtype=policy),
-            keras.layers.Activation("linear", dtype="float32"),
-        ]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(
-        from_logits=True, reduction="mean_with_sample_weight"
-    )
-    model.compile(optimizer(model), loss)
+def by_keras(row: str, precision: str, weights: list, checked: bool):
+    import keras
+    import tensorflow as tf
+
+    from tflm.training import device
+
+    kind, shape, *_ = ROWS[row]
+    policy = device.dtype_policy(precision)
+    if kind == "gpt":
+        model = _keras_hub_gpt(shape, policy)
+    else:
+        layer = {"gru": keras.layers.GRU, "lstm": keras.layers.LSTM}[kind]
+        model = keras.Sequential(
+            [
+                keras.Input((None,), dtype="int32"),
+                keras.layers.Embedding(VOCABULARY, 256, dtype=policy),
+                layer(shape["units"], return_sequences=True, dtype=policy),
+                keras.layers.Dense(VOCABULARY, dtype=policy),
+                keras.layers.Activation("linear", dtype="float32"),
+            ]
+        )
+        model.set_weights(weights)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=1.0), loss)
+    data = tf.data.Dataset.from_tensors(batch_of(row)).repeat()
 
     def train(steps: int) -> list[float]:
         losses: list[float] = []
@@ -106,55 +147,189 @@ def theirs(options: argparse.Namespace, batches: RandomBatches):
             on_train_batch_begin=lambda batch, logs: model.reset_metrics(),
             on_train_batch_end=lambda batch, logs: losses.append(logs["loss"]),
         )
-        data = batches.dataset()
         model.fit(data, steps_per_epoch=steps, callbacks=[note], verbose=0)
         return losses
 
-    return model, train
+    return train
 
 
-def speed(train, options: argparse.Namespace) -> float:
-    began = time.perf_counter()
-    train(options.steps)
-    seconds = time.perf_counter() - began
-    return options.steps * options.batch_size * options.seq_len / seconds
+def _keras_hub_gpt(shape: dict, policy: str):
+    import keras
+    import keras_nlp
+
+    ids = keras.Input((None,), dtype="int32")
+    embedding = keras_nlp.layers.TokenAndPositionEmbedding(
+        VOCABULARY, shape["context"], shape["embedding_dim"], dtype=policy
+    )
+    hidden = embedding(ids)
+    for _ in range(shape["num_layers"]):
+        hidden = keras_nlp.layers.TransformerDecoder(
+            4 * shape["embedding_dim"],
+            shape["num_heads"],
+            activation=lambda x: keras.activations.gelu(x, approximate=True),
+            normalize_first=True,
+            dtype=policy,
+        )(hidden)
+    hidden = keras.layers.LayerNormalization(dtype=policy)(hidden)
+    logits = embedding.token_embedding(hidden, reverse=True)
+    logits = keras.layers.Activation("linear", dtype="float32")(logits)
+    return keras.Model(ids, logits)
+
+
+def by_torch(row: str, precision: str, weights: list, checked: bool):
+    import torch
+    import torch_models
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    kind, shape, *_ = ROWS[row]
+    if kind == "gpt":
+        sizes = shape["num_heads"], shape["context"]
+        model = torch_models.GPT(*sizes, weights)
+        model.positions.weight.requires_grad_(not checked)
+    else:
+        model = torch_models.Recurrent(kind, weights)
+    trainer = torch_models.Trainer(model, precision)
+    inputs, targets = (torch.tensor(t).long() for t in batch_of(row))
+
+    def train(steps: int) -> list[float]:
+        return [trainer.step(inputs, targets) for _ in range(steps)]
+
+    return train
+
+
+SIDES = {"ours": ours, "keras": by_keras, "pytorch": by_torch}
+
+
+def work(side: str, row: str, precision: str, folder: Path) -> None:
+    """Answers lines of numbers of steps, for the process that compares."""
+    if side == "pytorch":
+        import torch  # noqa: F401
+    else:
+        from tflm.command_line import noise
+
+        noise.import_tensorflow_quietly()
+        import tflm.training  # noqa: F401
+    bare = resident()
+    with np.load(folder / "weights.npz") as kept:
+        weights = [kept[name] for name in kept.files]
+    losses = SIDES[side](row, precision, weights, checked=True)(4)
+    train = SIDES[side](row, precision, weights, checked=False)
+    train(3)
+    print(json.dumps(losses), flush=True)
+    for line in sys.stdin:
+        began = time.perf_counter()
+        train(int(line))
+        answer = {
+            "seconds": time.perf_counter() - began,
+            "growth_mib": resident() - bare,
+            "peak_mib": resident("VmHWM"),
+        }
+        print(json.dumps(answer), flush=True)
+
+
+class Side:
+    """A process that trains when it is told to."""
+
+    def __init__(self, name: str, options: argparse.Namespace, folder: str):
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, __file__, "--side", name, "--folder", folder),
+                *("--row", options.row, "--precision", options.precision),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.losses = self._answer()
+
+    def _answer(self):
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "a side has ended: see what it said above"
+        return json.loads(line)
+
+    def train(self, steps: int) -> dict[str, float]:
+        assert self.process.stdin is not None
+        print(steps, file=self.process.stdin, flush=True)
+        return self._answer()
+
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def compare(options: argparse.Namespace) -> dict:
+    kind, _, batch_size, length = ROWS[options.row]
+    tokens = STEPS[options.row] * batch_size * length
+    names = [n for n in SIDES if n not in options.without]
+    if importlib.util.find_spec("torch") is None and "pytorch" in names:
+        names.remove("pytorch")
+    with tempfile.TemporaryDirectory() as folder:
+        # Made in a process of its own: the sides measure their memory.
+        subprocess.run(
+            [
+                *(sys.executable, __file__, "--side", "weights"),
+                *("--row", options.row, "--folder", folder),
+            ],
+            check=True,
+        )
+        sides = {name: Side(name, options, folder) for name in names}
+        for name, side in sides.items():
+            if name == "keras" and kind == "gpt":
+                continue  # its weights are its own
+            difference = np.subtract(side.losses, sides["ours"].losses)
+            worst = float(np.abs(difference).max())
+            assert worst < AGREES[options.precision], (name, worst)
+        turns = []
+        for turn in range(options.pairs):
+            order = names[turn % len(names) :] + names[: turn % len(names)]
+            told = {n: sides[n].train(STEPS[options.row]) for n in order}
+            turns.append(told)
+        for side in sides.values():
+            side.end()
+    speeds = {n: [tokens / t[n]["seconds"] for t in turns] for n in names}
+    figures: dict = {"row": f"{options.row} {options.precision}"}
+    for name, values in speeds.items():
+        figures[f"{name}_tokens_per_second"] = round(statistics.median(values))
+        figures[f"{name}_growth_mib"] = round(turns[-1][name]["growth_mib"])
+        figures[f"{name}_peak_mib"] = round(turns[-1][name]["peak_mib"])
+        if name != "ours":
+            pairs = zip(speeds["ours"], values, strict=True)
+            ratios = sorted(a / b for a, b in pairs)
+            figures[f"to_{name}"] = round(statistics.median(ratios), 2)
+            figures[f"to_{name}_range"] = [
+                round(ratios[0], 2),
+                round(ratios[-1], 2),
+            ]
+    return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", choices=["gru", "lstm"], default="gru")
-    parser.add_argument("--units", type=int, default=512)
-    parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--seq_len", type=int, default=128)
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--row", choices=ROWS, default="gru-1024")
+    parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--without", nargs="+", default=[], choices=SIDES)
     parser.add_argument("--results", type=Path, help="append the figures here")
+    parser.add_argument("--side", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    options.precision = device.resolve(options.precision)
-    batches = RandomBatches(options.batch_size, options.seq_len)
-    our_model, our_train = ours(options, batches)
-    their_model, their_train = theirs(options, batches)
-    their_model.set_weights(our_model.get_weights())
-    pairs = zip(our_train(5), their_train(5), strict=True)
-    difference = max(abs(a - b) for a, b in pairs)
-    assert difference < 0.05, f"not the same model: {difference} nats"
-    runs = [
-        (speed(our_train, options), speed(their_train, options))
-        for _ in range(options.pairs)
-    ]
-    ratios = sorted(a / b for a, b in runs)
-    figures = {
-        "row": f"{options.model}-{options.units} {options.precision} "
-        f"{options.batch_size} x {options.seq_len}",
-        "ours_tokens_per_second": round(statistics.median(r[0] for r in runs)),
-        "fit_tokens_per_second": round(statistics.median(r[1] for r in runs)),
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
-        "loss_difference": difference,
-        "machine": f"{platform.machine()}, {device.describe()}",
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
+    if options.side == "weights":
+        model = our_model(options.row, "float32", rotary=False)
+        np.savez(options.folder / "weights.npz", *model.get_weights())
+        return
+    if options.side:
+        work(options.side, options.row, options.precision, options.folder)
+        return
+    figures = compare(options)
+    from importlib.metadata import version
+
+    figures |= {
+        "machine": f"{platform.machine()}, CPU, {os.cpu_count()} threads",
+        "tensorflow": version("tensorflow"),
+        "keras": version("keras"),
+        "torch": version("torch") if "pytorch_peak_mib" in figures else None,
         "date": time.strftime("%Y-%m-%d"),
     }
     print(json.dumps(figures))
