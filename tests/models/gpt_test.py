@@ -189,3 +189,63 @@ def test_heads_must_divide_the_width():
     message = "multiple of twice `num_heads`. Received: embedding_dim=10"
     with pytest.raises(ValueError, match=message):
         GPT(vocabulary_size=V, embedding_dim=10, num_heads=2)
+
+
+def value_and_gradients(model, ids, mask, state, training):
+    """Logits and every weight's gradient, by the kernels or without them."""
+    with tf.GradientTape() as tape:
+        logits = model(ids, mask=mask, initial_state=state, training=training)
+        numbers = tf.range(tf.size(logits))
+        weights = tf.cos(tf.cast(tf.reshape(numbers, logits.shape), tf.float32))
+        if mask is not None:  # what a masked position says is anything
+            weights *= tf.cast(mask, tf.float32)[:, :, tf.newaxis]
+            logits = tf.where(mask[:, :, tf.newaxis], logits, 0)
+        loss = tf.reduce_sum(weights * logits)
+    gradients = tape.gradient(loss, model.trainable_weights)
+    return logits, [tf.convert_to_tensor(g) for g in gradients]
+
+
+@pytest.mark.parametrize("form", ["plain", "masked", "carried"])
+def test_training_is_the_plain_computation_at_six_layers(form):
+    """In float32 each gradient; rounded to bfloat16 all of them together."""
+    shape = {"embedding_dim": 32, "num_layers": 6, "num_heads": 4, "context": 6}
+    models_ = []
+    for dtype in ("float32", "mixed_bfloat16"):
+        keras.utils.set_random_seed(3)
+        models_.append(
+            GPT(vocabulary_size=11, tie_embeddings=False, dtype=dtype, **shape)
+        )
+    plain, rounded = models_
+    random = np.random.default_rng(4)
+    weights = [
+        w + random.normal(0, 0.1, w.shape).astype(np.float32)
+        for w in plain.get_weights()
+    ]
+    for model in models_:
+        model.set_weights(weights)
+    ids = tf.constant(random.integers(0, 11, [4, 10]), tf.int32)
+    mask = tf.constant(random.random([4, 10]) < 0.7)
+    mask = mask if form == "masked" else None
+    state = None
+    if form == "carried":
+        _, state = plain(ids[:, ::-1], return_state=True)
+    expected, gradients = value_and_gradients(plain, ids, mask, state, False)
+    found, own = value_and_gradients(plain, ids, mask, state, True)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    for variable, one, other in zip(
+        plain.trainable_weights, own, gradients, strict=True
+    ):
+        error = tf.norm(one - other) / tf.norm(other)
+        assert float(error) < 1e-5, variable.path
+    found, own = value_and_gradients(rounded, ids, mask, state, True)
+    error = tf.norm(found - expected) / tf.norm(expected)
+    assert float(error) < 2e-2
+    assert (
+        float(
+            tf.linalg.global_norm(
+                [one - other for one, other in zip(own, gradients, strict=True)]
+            )
+            / tf.linalg.global_norm(gradients)
+        )
+        < 2e-2
+    )
