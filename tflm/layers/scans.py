@@ -123,7 +123,7 @@ def _forward(
     bias: tf.Tensor,
     states: Tensors,
     mask: tf.Tensor | None,
-) -> tuple[Tensors, tf.Tensor, tf.Tensor]:
+) -> tuple[Tensors, tf.Tensor, tf.TensorArray]:
     """The last states, all hidden states [T,U,B], what backward needs."""
     dtype = projected.dtype
     length = tf.shape(projected)[0]
@@ -140,7 +140,7 @@ def _forward(
         inputs, state = _float32(inputs), _float32(state)
         after, kept = cell.forward(inputs, state + bias, *states)
         after = _where(there, after, states)
-        return after, tf.cast(after[0], dtype), kept
+        return after, tf.cast(after[0], dtype), tf.cast(kept, dtype)
 
     def step(
         time: tf.Tensor, states: Tensors, hidden: tf.Tensor, *arrays: Any
@@ -157,28 +157,27 @@ def _forward(
         return time + 1, states, hidden, *written
 
     arrays = [
-        tf.TensorArray(kind, length, clear_after_read=False)
-        for kind in (dtype, tf.float32)
+        tf.TensorArray(dtype, length, clear_after_read=False) for _ in range(2)
     ]
     _, states, _, hidden, kept = tf.while_loop(
         lambda time, *_: time < length,
         step,
         (tf.constant(0), states, tf.cast(states[0], dtype), *arrays),
     )
-    return states, hidden.stack(), kept.stack()
+    return states, hidden.stack(), kept
 
 
 def _backward(
     cell: Cell,
     recurrent: tf.Tensor,
-    kept: tf.Tensor,
+    kept: tf.TensorArray,
     d_outputs: tf.Tensor,
     d_states: Tensors,
     mask: tf.Tensor | None,
 ) -> tuple[tf.Tensor, Tensors]:
     """The gates' gradients, stacked over time, and the first states'."""
     dtype = recurrent.dtype
-    length = tf.shape(kept)[0]
+    length = tf.shape(d_outputs)[0]
 
     @fused
     def element_wise(
@@ -190,7 +189,7 @@ def _backward(
         *d_others: tf.Tensor,
     ) -> tuple[tf.Tensor, Tensors]:
         d_hidden += _float32(d_output) + _float32(product)
-        gates, d_states = cell.backward(kept, d_hidden, *d_others)
+        gates, d_states = cell.backward(_float32(kept), d_hidden, *d_others)
         d_states = _where(there, d_states, (d_hidden, *d_others))
         [gates] = _where(there, (gates,), (tf.zeros_like(gates),))
         return tf.cast(gates, dtype), d_states
@@ -200,7 +199,7 @@ def _backward(
     ) -> tuple:
         there = None if mask is None else mask[time]
         gates, d_states = element_wise(
-            kept[time], d_outputs[time], product, there, *d_states
+            kept.read(time), d_outputs[time], product, there, *d_states
         )
         product = tf.matmul(recurrent, cell.of_state(gates[tf.newaxis])[0])
         return time - 1, d_states, product, array.write(time, gates)
