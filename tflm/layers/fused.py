@@ -2,13 +2,21 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 
 def fused(function: Callable) -> Callable:
     """The function as one kernel, where XLA works; as it is elsewhere."""
-    return tf.function(function, jit_compile=True) if _xla_works() else function
+    compiled = tf.function(function, jit_compile=True)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        # Asked for when it is called: TensorFlow is not started by an import.
+        return (compiled if _xla_works() else function)(*arguments)
+
+    return call
 
 
 @functools.cache

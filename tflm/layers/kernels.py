@@ -31,26 +31,8 @@ def standardize(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     >>> standardize(tf.constant([[1.0, 3.0]])).numpy().round(3)
     array([[-1.,  1.]], dtype=float32)
     """
-
-    @fused
-    def forward(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        values = tf.cast(inputs, tf.float32)
-        centred = values - tf.reduce_mean(values, -1, keepdims=True)
-        variance = tf.reduce_mean(centred * centred, -1, keepdims=True)
-        scale = tf.math.rsqrt(variance + 1e-5)
-        return tf.cast(centred * scale, inputs.dtype), scale
-
-    @fused
-    def backward(
-        d_outputs: tf.Tensor, outputs: tf.Tensor, scale: tf.Tensor
-    ) -> tf.Tensor:
-        d, values = (tf.cast(t, tf.float32) for t in (d_outputs, outputs))
-        along = tf.reduce_mean(d * values, -1, keepdims=True)
-        centred = d - tf.reduce_mean(d, -1, keepdims=True)
-        return tf.cast((centred - values * along) * scale, d_outputs.dtype)
-
-    outputs, scale = forward(inputs)
-    return outputs, lambda d_outputs: backward(d_outputs, outputs, scale)
+    outputs, scale = _standardize(inputs)
+    return outputs, lambda d: _standardize_gradient(d, outputs, scale)
 
 
 def affine_into(
@@ -118,23 +100,7 @@ def gelu(inputs: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     >>> gelu(tf.constant([-10.0, 0.0, 10.0])).numpy().tolist()
     [-0.0, 0.0, 10.0]
     """
-
-    @fused
-    def forward(inputs: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(inputs, tf.float32)
-        inner = tf.tanh(_GELU * (x + _CUBIC * x * x * x))
-        return tf.cast(0.5 * x * (1 + inner), inputs.dtype)
-
-    @fused
-    def backward(d_outputs: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(inputs, tf.float32)
-        inner = tf.tanh(_GELU * (x + _CUBIC * x * x * x))
-        slope = _GELU * (1 + 3 * _CUBIC * x * x)
-        d_inputs = 0.5 * (1 + inner) + 0.5 * x * (1 - inner * inner) * slope
-        d_inputs *= tf.cast(d_outputs, tf.float32)
-        return tf.cast(d_inputs, d_outputs.dtype)
-
-    return forward(inputs), lambda d_outputs: backward(d_outputs, inputs)
+    return _gelu(inputs), lambda d_outputs: _gelu_gradient(d_outputs, inputs)
 
 
 def attention_weights(
@@ -156,24 +122,10 @@ def attention_weights(
     [[0.5, 0.5, 0.0]]
     """
 
-    @fused
-    def forward(scores: tf.Tensor, seen: tf.Tensor) -> tf.Tensor:
-        values = tf.where(seen, tf.cast(scores, tf.float32) * scale, _NEVER)
-        highest = tf.reduce_max(values, -1, keepdims=True)
-        shares = tf.exp(values - highest)
-        shares /= tf.reduce_sum(shares, -1, keepdims=True)
-        return tf.cast(shares, scores.dtype)
-
-    @fused
-    def backward(d_shares: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
-        d, share = (tf.cast(t, tf.float32) for t in (d_shares, shares))
-        mean = tf.reduce_sum(d * share, -1, keepdims=True)
-        return tf.cast(share * (d - mean) * scale, d_shares.dtype)
-
     @tf.custom_gradient
     def run(scores: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        shares = forward(scores, seen)
-        return shares, lambda d_shares: backward(d_shares, shares)
+        shares = _softmax(scores, seen, scale)
+        return shares, lambda d: _softmax_gradient(d, shares, scale)
 
     return run(scores)
 
@@ -195,17 +147,70 @@ def turn(vectors: tf.Tensor, cosine: tf.Tensor, sine: tf.Tensor) -> tf.Tensor:
     [[0.0, 1.0]]
     """
 
-    @fused
-    def turned(
-        vectors: tf.Tensor, cosine: tf.Tensor, sine: tf.Tensor
-    ) -> tf.Tensor:
-        left, right = tf.split(tf.cast(vectors, tf.float32), 2, axis=-1)
-        both = [left * cosine - right * sine, right * cosine + left * sine]
-        return tf.cast(tf.concat(both, axis=-1), vectors.dtype)
-
     @tf.custom_gradient
     def run(vectors: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         # The gradient is turned back.
-        return turned(vectors, cosine, sine), lambda d: turned(d, cosine, -sine)
+        return _turn(vectors, cosine, sine), lambda d: _turn(d, cosine, -sine)
 
     return run(vectors)
+
+
+@fused
+def _standardize(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    values = tf.cast(inputs, tf.float32)
+    centred = values - tf.reduce_mean(values, -1, keepdims=True)
+    variance = tf.reduce_mean(centred * centred, -1, keepdims=True)
+    scale = tf.math.rsqrt(variance + 1e-5)
+    return tf.cast(centred * scale, inputs.dtype), scale
+
+
+@fused
+def _standardize_gradient(
+    d_outputs: tf.Tensor, outputs: tf.Tensor, scale: tf.Tensor
+) -> tf.Tensor:
+    d, values = (tf.cast(t, tf.float32) for t in (d_outputs, outputs))
+    along = tf.reduce_mean(d * values, -1, keepdims=True)
+    centred = d - tf.reduce_mean(d, -1, keepdims=True)
+    return tf.cast((centred - values * along) * scale, d_outputs.dtype)
+
+
+@fused
+def _gelu(inputs: tf.Tensor) -> tf.Tensor:
+    x = tf.cast(inputs, tf.float32)
+    inner = tf.tanh(_GELU * (x + _CUBIC * x * x * x))
+    return tf.cast(0.5 * x * (1 + inner), inputs.dtype)
+
+
+@fused
+def _gelu_gradient(d_outputs: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
+    x = tf.cast(inputs, tf.float32)
+    inner = tf.tanh(_GELU * (x + _CUBIC * x * x * x))
+    slope = _GELU * (1 + 3 * _CUBIC * x * x)
+    d_inputs = 0.5 * (1 + inner) + 0.5 * x * (1 - inner * inner) * slope
+    d_inputs *= tf.cast(d_outputs, tf.float32)
+    return tf.cast(d_inputs, d_outputs.dtype)
+
+
+@fused
+def _softmax(scores: tf.Tensor, seen: tf.Tensor, scale: float) -> tf.Tensor:
+    values = tf.where(seen, tf.cast(scores, tf.float32) * scale, _NEVER)
+    highest = tf.reduce_max(values, -1, keepdims=True)
+    shares = tf.exp(values - highest)
+    shares /= tf.reduce_sum(shares, -1, keepdims=True)
+    return tf.cast(shares, scores.dtype)
+
+
+@fused
+def _softmax_gradient(
+    d_shares: tf.Tensor, shares: tf.Tensor, scale: float
+) -> tf.Tensor:
+    d, share = (tf.cast(t, tf.float32) for t in (d_shares, shares))
+    mean = tf.reduce_sum(d * share, -1, keepdims=True)
+    return tf.cast(share * (d - mean) * scale, d_shares.dtype)
+
+
+@fused
+def _turn(vectors: tf.Tensor, cosine: tf.Tensor, sine: tf.Tensor) -> tf.Tensor:
+    left, right = tf.split(tf.cast(vectors, tf.float32), 2, axis=-1)
+    both = [left * cosine - right * sine, right * cosine + left * sine]
+    return tf.cast(tf.concat(both, axis=-1), vectors.dtype)
