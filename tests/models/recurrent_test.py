@@ -1,6 +1,9 @@
+import io
 import subprocess
 import sys
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -328,6 +331,21 @@ def test_config_makes_an_equal_model(kind, form):
     again.set_weights(model.get_weights())
     ids = random_ids(2, 5)
     np.testing.assert_array_equal(again(ids), model(ids))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_file_of_a_saved_model_has_the_names_it_always_had(kind, tmp_path):
+    """Else runs of earlier versions could not be opened."""
+    model = kind(vocabulary_size=SIZE, embedding_dim=4, units=3, num_layers=2)
+    model.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        saved = io.BytesIO(archive.read("model.weights.h5"))
+    found: list[str] = []
+    with h5py.File(saved) as file:
+        file.visit(found.append)
+    name = {"SimpleRNN": "simple_rnn"}.get(kind.__name__, kind.__name__.lower())
+    for entry in (name, f"{name}_1"):
+        assert f"layers/{entry}/scan/cell/vars/2" in found
 
 
 def test_saved_models_give_equal_logits_in_a_fresh_process(tmp_path):

@@ -102,3 +102,20 @@ class Carried(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> "Carried":
         scan = keras.saving.deserialize_keras_object(config.pop("scan"))
         return cls(scan, **config)
+
+
+# A saved model names the entries of a list by their class: with these names
+# models of every age have the same file.
+@keras.saving.register_keras_serializable(package="tflm.carried")
+class SimpleRNN(Carried):
+    """`tflm.layers.SimpleRNN` with its state; see `Carried`."""
+
+
+@keras.saving.register_keras_serializable(package="tflm.carried")
+class GRU(Carried):
+    """`tflm.layers.GRU` with its state; see `Carried`."""
+
+
+@keras.saving.register_keras_serializable(package="tflm.carried")
+class LSTM(Carried):
+    """`tflm.layers.LSTM` with its state; see `Carried`."""

@@ -55,6 +55,7 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         "num_sampled",
     )
     layer: ClassVar[type[layers.Scanned]]
+    carried: ClassVar[type[layers.Carried]]
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         # Layers
         policy = self.dtype_policy
         self.recurrent = [
-            layers.Carried(
+            self.carried(
                 self.layer(
                     units,
                     return_sequences=True,
@@ -172,6 +173,7 @@ class SimpleRNN(RecurrentLanguageModel):
     """Language model of Elman layers; see `RecurrentLanguageModel`."""
 
     layer = layers.SimpleRNN
+    carried = layers.carried.SimpleRNN
 
 
 @keras.saving.register_keras_serializable(package="tflm")
@@ -179,6 +181,7 @@ class GRU(RecurrentLanguageModel):
     """Language model of gated units; see `RecurrentLanguageModel`."""
 
     layer = layers.GRU
+    carried = layers.carried.GRU
 
 
 @keras.saving.register_keras_serializable(package="tflm")
@@ -186,3 +189,4 @@ class LSTM(RecurrentLanguageModel):
     """Language model of LSTM layers; see `RecurrentLanguageModel`."""
 
     layer = layers.LSTM
+    carried = layers.carried.LSTM
