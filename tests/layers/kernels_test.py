@@ -23,32 +23,72 @@ def layer_norm(inputs, scale, shift):
     return normal_ * scale + shift
 
 
+def norm_and_product(inputs, scale, shift, kernel, bias):
+    _, inputs = kernels.standardize(inputs)
+    kernel, bias = kernels.affine_into(scale, shift, kernel, bias)
+    return kernels.add_bias(kernels.product(inputs, kernel), bias)
+
+
+def alike(tensors):
+    return [tf.cast(tensor, tensors[0].dtype) for tensor in tensors]
+
+
+def plain_heads(joined, angles=None):
+    """Numbers of a pair as a complex one, turned by a factor."""
+    queries, keys, values = tf.split(joined, 3, axis=-1)
+    parts = []
+    for part in (queries, keys, values):
+        heads = tf.stack(tf.split(part, 2, axis=-1), axis=1)  # [B,H,T,W]
+        if angles is not None and part is not values:
+            turned = tf.complex(*tf.split(heads, 2, axis=-1))
+            turned *= tf.complex(*angles)
+            parts_of = [tf.math.real(turned), tf.math.imag(turned)]
+            heads = tf.concat(parts_of, axis=-1)
+        parts.append(heads)
+    return tf.stack(parts)
+
+
+def plain_attention(queries, keys, values, kept=1.0):
+    scores = tf.einsum("bhtw,bhkw->bhtk", queries, keys) / np.sqrt(6)
+    weights = tf.nn.softmax(tf.where(SEEN[:, None], scores, -np.inf)) * kept
+    return tf.einsum("bhtk,bhkw->bhtw", weights, values)
+
+
+ANGLE = np.arange(10, dtype=np.float32).reshape(1, 1, 5, 2)
+ANGLES = tf.cos(ANGLE), tf.sin(ANGLE)
+KEPT = tf.constant(
+    np.random.default_rng(7).integers(0, 2, [2, 4, 3, 3]) * 2, tf.float32
+)
 CASES = {
     "standardize": (
-        kernels.standardize,
+        lambda x: kernels.standardize(x)[1],
         lambda x: layer_norm(x, 1.0, 0.0),
         [normal(4, 5, 16)],
     ),
+    "standardize beside": (
+        lambda x: sum(kernels.standardize(x)),
+        lambda x: x + layer_norm(x, 1.0, 0.0),
+        [normal(4, 5, 16)],
+    ),
+    "affine": (
+        kernels.affine,
+        lambda x, scale, shift: x * scale + shift,
+        [normal(4, 5, 8), normal(8, seed=1), normal(8, seed=2)],
+    ),
     "gelu": (
         kernels.gelu,
-        lambda x: tf.nn.gelu(x, approximate=True),
-        [normal(4, 16, scale=3.0)],
+        lambda x, bias: tf.nn.gelu(x + bias, approximate=True),
+        [normal(4, 3, 16, scale=3.0), normal(16, seed=1)],
     ),
-    "attention_weights": (
-        lambda x: kernels.attention_weights(x, SEEN),
-        lambda x: tf.nn.softmax(tf.where(SEEN, x, -np.inf)),
-        [normal(2, 4, 3, 3, scale=4.0)],
-    ),
-    "linear": (
-        kernels.linear,
+    "product": (
+        lambda x, kernel, bias: kernels.add_bias(
+            kernels.product(x, kernel), bias
+        ),
         lambda x, kernel, bias: tf.einsum("btd,de->bte", x, kernel) + bias,
         [normal(2, 3, 8), normal(8, 6, seed=1), normal(6, seed=2)],
     ),
-    "norm and linear": (
-        lambda x, scale, shift, kernel, bias: kernels.linear(
-            kernels.standardize(x),
-            *kernels.affine_into(scale, shift, kernel, bias),
-        ),
+    "norm and product": (
+        norm_and_product,
         lambda x, scale, shift, kernel, bias: (
             tf.einsum("btd,de->bte", layer_norm(x, scale, shift), kernel) + bias
         ),
@@ -59,6 +99,26 @@ CASES = {
             normal(8, 6, seed=1),
             normal(6, seed=2),
         ],
+    ),
+    "split heads": (
+        lambda x, bias: tf.stack(kernels.split_heads(x, bias, 2)),
+        lambda x, bias: plain_heads(x + bias),
+        [normal(2, 5, 24), normal(24, seed=1)],
+    ),
+    "split heads and turn": (
+        lambda x, bias: tf.stack(kernels.split_heads(x, bias, 2, ANGLES)),
+        lambda x, bias: plain_heads(x + bias, ANGLES),
+        [normal(2, 5, 24), normal(24, seed=1)],
+    ),
+    "attend": (
+        lambda *x: kernels.attend(*alike(x), SEEN),
+        plain_attention,
+        [normal(2, 4, 3, 6, seed=n, scale=2.0) for n in range(3)],
+    ),
+    "attend with dropout": (
+        lambda *x: kernels.attend(*alike(x), SEEN, *alike([x[0], KEPT])[1:]),
+        lambda *x: plain_attention(*x, KEPT),
+        [normal(2, 4, 3, 6, seed=n, scale=2.0) for n in range(3)],
     ),
 }
 
@@ -91,10 +151,12 @@ def test_values_and_gradients_are_tensorflows(name, dtype, xla, monkeypatch):
 
 
 def test_what_is_not_seen_weighs_nothing_and_gives_no_gradient():
-    scores = tf.constant([[[3.0, np.nan, 1e30], [1.0, 2.0, 3.0], [0.0, 1, 2]]])
+    queries, keys, values = (normal(2, 4, 3, 6, seed=n) for n in range(3))
+    keys = tf.tensor_scatter_nd_update(keys, [[0, 0, 2]], tf.fill([1, 6], 1e6))
     with tf.GradientTape() as tape:
-        tape.watch(scores)
-        weights = kernels.attention_weights(scores, SEEN)
-        loss = tf.reduce_sum(weights[:, 0] * [5.0, 7.0, 9.0])
-    assert weights[0, 0].numpy().tolist() == [1, 0, 0]
-    assert not tape.gradient(loss, scores)[0].numpy().any()
+        tape.watch([keys, values])
+        mixed = kernels.attend(queries, keys, values, SEEN)
+        loss = tf.reduce_sum(mixed[:, :, :2])
+    for gradient in tape.gradient(loss, [keys, values]):
+        assert not gradient[:, :, 2].numpy().any()
+    np.testing.assert_array_equal(mixed[:, :, 0], values[:, :, 0])

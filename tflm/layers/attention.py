@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tflm.layers import kernels
-from tflm.layers.dense import dense
+from tflm.layers.dense import dense, product_and_bias
 
 _WAVELENGTH = 10_000.0
 _NEVER = -1e9
@@ -42,7 +42,7 @@ class CachedAttention(keras.layers.Layer):
             earlier positions. Default None: there are none, and none are
             returned.
         position: int32 [B]. Positions before this call; goes with `ring`.
-        norm: Optional LayerNorm that the inputs go through first.
+        norm: Optional LayerNorm whose `normalize` gave the inputs.
         training: Optional bool, for dropout.
 
     Returns:
@@ -95,21 +95,23 @@ class CachedAttention(keras.layers.Layer):
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
         # Forward graph
         batch, time, width = tf.unstack(tf.shape(inputs))
-        heads = self.num_heads
-        joined = dense(self.projection, inputs, training, norm)  # [B,T,3D]
-        joined = tf.reshape(joined, [batch, time, 3, heads, width // heads])
-        queries, keys, values = tf.unstack(joined, axis=2)  # [B,T,H,W]
-        if self.rotary:
-            queries = rotate(queries, positions, training)
-            keys = rotate(keys, positions, training)
+        angles = (
+            rotation(positions, inputs.shape[-1] // self.num_heads)
+            if self.rotary
+            else None
+        )
+        queries, keys, values = self._split(inputs, angles, norm, training)
         key_positions = positions
         there = mask
         after = None
         if ring is not None:
-            after = self._turn(ring, (keys, values), position, mask)
+            new = tuple(_heads_inside(part) for part in (keys, values))
+            after = self._turn(ring, new, position, mask)
             slots, filled = self._slots(position)  # [B,C]
-            keys = tf.concat([tf.cast(ring[0], keys.dtype), keys], axis=1)
-            values = tf.concat([tf.cast(ring[1], values.dtype), values], axis=1)
+            keys, values = (
+                tf.concat([tf.cast(_heads_inside(old), part.dtype), part], 2)
+                for old, part in zip(ring, (keys, values), strict=True)
+            )  # [B,H,K,W]
             key_positions = tf.concat(
                 [slots, tf.broadcast_to(positions, [batch, time])], axis=1
             )  # [B,K]
@@ -120,17 +122,15 @@ class CachedAttention(keras.layers.Layer):
         seen = (distance >= 0) & (distance < self.context)
         if there is not None:
             seen &= there[:, None]
-        scores = tf.einsum("bthw,bkhw->bhtk", queries, keys)
-        scale = 1 / math.sqrt(queries.shape[-1])
         if training:
-            weights = kernels.attention_weights(scores, seen[:, None], scale)
+            mixed = self._attend(queries, keys, values, seen)
         else:
+            scale = 1 / math.sqrt(queries.shape[-1])
+            scores = tf.matmul(queries, keys, transpose_b=True)
             scores = tf.cast(scores, tf.float32) * scale
             weights = tf.nn.softmax(tf.where(seen[:, None], scores, _NEVER))
-            weights = tf.cast(weights, values.dtype)
-        weights = self.drop(weights, training=training)
-        mixed = tf.einsum("bhtk,bkhw->bthw", weights, values)
-        mixed = tf.reshape(mixed, [batch, time, width])  # [B,T,D]
+            mixed = tf.matmul(tf.cast(weights, values.dtype), values)
+        mixed = tf.reshape(_heads_inside(mixed), [batch, time, width])
         return dense(self.output_projection, mixed, training), after
 
     def compute_mask(self, *unused: Any, **also: Any) -> None:
@@ -145,6 +145,45 @@ class CachedAttention(keras.layers.Layer):
             "dropout": self.dropout,
             "rotary": self.rotary,
         }
+
+    def _split(
+        self,
+        inputs: tf.Tensor,
+        angles: tuple[tf.Tensor, tf.Tensor] | None,
+        norm: keras.layers.LayerNormalization | None,
+        training: bool | None,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Queries, keys and values, [B,H,T,W]."""
+        if training:
+            joined, bias = product_and_bias(self.projection, inputs, norm)
+            return kernels.split_heads(joined, bias, self.num_heads, angles)
+        joined = self.projection(inputs)  # [B,T,3D]
+        batch, time, width = tf.unstack(tf.shape(inputs))
+        shape = [batch, time, 3, self.num_heads, width // self.num_heads]
+        joined = tf.transpose(tf.reshape(joined, shape), [2, 0, 3, 1, 4])
+        queries, keys, values = tf.unstack(joined)
+        if angles is not None:
+            queries, keys = (
+                tf.cast(
+                    kernels.turn(tf.cast(part, tf.float32), *angles), part.dtype
+                )
+                for part in (queries, keys)
+            )
+        return queries, keys, values
+
+    def _attend(
+        self,
+        queries: tf.Tensor,
+        keys: tf.Tensor,
+        values: tf.Tensor,
+        seen: tf.Tensor,
+    ) -> tf.Tensor:
+        """In training, with dropout; [B,H,T,W]."""
+        kept = None
+        if self.dropout:
+            shape = [*tf.unstack(tf.shape(queries)[:3]), tf.shape(keys)[2]]
+            kept = self.drop(tf.ones(shape, queries.dtype), training=True)
+        return kernels.attend(queries, keys, values, seen, kept)
 
     def _slots(self, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The position in each slot [B,C] before `position`; if there is."""
@@ -183,28 +222,23 @@ class CachedAttention(keras.layers.Layer):
         return keys, values
 
 
-def rotate(
-    vectors: tf.Tensor, positions: tf.Tensor, training: bool | None = None
-) -> tf.Tensor:
-    """Turns pairs of a head's numbers by angles that grow with the position.
+def _heads_inside(vectors: tf.Tensor) -> tf.Tensor:
+    """[B,H,T,W] as [B,T,H,W], and back."""
+    return tf.transpose(vectors, [0, 2, 1, 3])
+
+
+def rotation(positions: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cosine and sine of angles that grow with the position.
 
     Args:
-        vectors: float [B,T,H,W], W even. Numbers i and i + W/2 are a pair.
         positions: int32 [B,T] or [1,T].
-        training: Whether a kernel with its own gradient is taken.
+        width: int. Of a head, W, even.
 
     Returns:
-        As `vectors`. The angles are computed in float64, the turn in float32.
+        Two float32 [B,1,T,W/2] or [1,1,T,W/2], see `kernels.turn`. The angles
+        are computed in float64.
     """
-    half = vectors.shape[-1] // 2
+    half = width // 2
     speeds = _WAVELENGTH ** (-np.arange(half) / half)  # radians a position
-    angles = tf.cast(positions, tf.float64)[:, :, None, None] * speeds
-    cosine = tf.cast(tf.cos(angles), tf.float32)  # [B,T,1,W/2]
-    sine = tf.cast(tf.sin(angles), tf.float32)
-    if training:
-        return kernels.turn(vectors, cosine, sine)
-    left, right = tf.split(tf.cast(vectors, tf.float32), 2, axis=-1)
-    turned = tf.concat(
-        [left * cosine - right * sine, right * cosine + left * sine], axis=-1
-    )
-    return tf.cast(turned, vectors.dtype)
+    angles = tf.cast(positions, tf.float64)[:, None, :, None] * speeds
+    return tuple(tf.cast(f(angles), tf.float32) for f in (tf.cos, tf.sin))

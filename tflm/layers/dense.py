@@ -9,20 +9,63 @@ import tensorflow as tf
 from tflm.layers import kernels
 
 
-def dense(
-    layer: keras.layers.Dense,
+def normalize(
+    norm: keras.layers.LayerNormalization,
     inputs: tf.Tensor,
     training: bool | None,
-    norm: keras.layers.LayerNormalization | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The inputs, to go on with, and what `product_and_bias(..., norm)` takes.
+
+    In training that is the norm without its scale and shift, which go
+    into the weights then; otherwise it is the norm.
+
+    Args:
+        norm: Over the last axis, with epsilon 1e-5.
+        inputs: float [...,D].
+        training: Whether kernels with gradients of their own are taken.
+
+    Returns:
+        Two float [...,D].
+
+    Example:
+    >>> norm = keras.layers.LayerNormalization(epsilon=1e-5)
+    >>> inputs, normed = normalize(norm, tf.constant([[1.0, 3.0]]), False)
+    >>> normed.numpy().round(3)
+    array([[-1.,  1.]], dtype=float32)
+    """
+    if training:
+        return kernels.standardize(inputs)
+    return inputs, norm(inputs)
+
+
+def normalized(
+    norm: keras.layers.LayerNormalization,
+    inputs: tf.Tensor,
+    training: bool | None,
 ) -> tf.Tensor:
-    """`layer(norm(inputs))`.
+    """`norm(inputs)`, in training by kernels with gradients of their own.
+
+    Example:
+    >>> norm = keras.layers.LayerNormalization(epsilon=1e-5)
+    >>> norm.build((1, 2))
+    >>> normalized(norm, tf.constant([[1.0, 3.0]]), True).numpy().round(3)
+    array([[-1.,  1.]], dtype=float32)
+    """
+    if not training:
+        return norm(inputs)
+    _, normed = kernels.standardize(inputs)
+    return kernels.affine(normed, _float32(norm.gamma), _float32(norm.beta))
+
+
+def dense(
+    layer: keras.layers.Dense, inputs: tf.Tensor, training: bool | None
+) -> tf.Tensor:
+    """`layer(inputs)`.
 
     Args:
         layer: With a bias and no activation.
         inputs: float [...,D].
-        training: Whether kernels with gradients of their own are taken; the
-            norm's scale and shift go into the layer's weights then.
-        norm: Optional LayerNorm over the last axis, with epsilon 1e-5.
+        training: Whether kernels with gradients of their own are taken.
 
     Returns:
         float [...,E] in the dtype of the inputs.
@@ -34,13 +77,38 @@ def dense(
     TensorShape([4, 3])
     """
     if not training:
-        return layer(inputs if norm is None else norm(inputs))
+        return layer(inputs)
+    return kernels.add_bias(*product_and_bias(layer, inputs))
+
+
+def product_and_bias(
+    layer: keras.layers.Dense,
+    inputs: tf.Tensor,
+    norm: keras.layers.LayerNormalization | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`dense` in training, the bias left to the kernel that comes next.
+
+    Args:
+        layer: With a bias and no activation.
+        inputs: float [...,D].
+        norm: Optional, the LayerNorm whose `normalize` gave the inputs.
+
+    Returns:
+        The product [...,E] in the dtype of the inputs, and the bias, float32
+        [E], to be added to it.
+
+    Example:
+    >>> layer = keras.layers.Dense(3)
+    >>> layer.build((None, 2))
+    >>> product, bias = product_and_bias(layer, tf.ones([4, 2]))
+    >>> product.shape, bias.shape
+    (TensorShape([4, 3]), TensorShape([3]))
+    """
     kernel, bias = _float32(layer.kernel), _float32(layer.bias)
     if norm is not None:
-        inputs = kernels.standardize(inputs)
         scale, shift = _float32(norm.gamma), _float32(norm.beta)
         kernel, bias = kernels.affine_into(scale, shift, kernel, bias)
-    return kernels.linear(inputs, kernel, bias)
+    return kernels.product(inputs, kernel), bias
 
 
 def _float32(weight: keras.Variable) -> tf.Tensor:

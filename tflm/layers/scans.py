@@ -25,19 +25,21 @@ class Cell(NamedTuple):
 
     Attributes:
         forward: Takes the projected inputs [G,B], the projected state [G,B],
-            the bias of the latter [G,1] and the states [U,B]; gives the new
-            states and what `backward` needs, stacked in one tensor.
-        backward: Takes that tensor and the states' gradients; gives the
-            gradients of the gates, stacked, and those of the earlier states
-            that do not pass through the weights.
-        of_state, of_inputs: Take from the stack [T,.,B] the gradients [T,G,B]
-            of the projected state and of the projected inputs.
+            both with their biases, and the states [U,B]; gives the new states
+            and what `backward` needs, stacked in one tensor.
+        backward: Takes that tensor, the hidden state before and the states'
+            gradients; gives the gradients of the gates, stacked, first G rows
+            those of the projected state and last G rows those of the
+            projected inputs, and the gradients of the earlier states that do
+            not pass through the weights.
+        turned: Whether the projected state has its last gate first. Where the
+            two projections differ in the gradient of one gate, all the
+            others' rows can be shared then.
     """
 
     forward: Callable[..., tuple[Tensors, tf.Tensor]]
     backward: Callable[..., tuple[tf.Tensor, Tensors]]
-    of_state: Callable[[tf.Tensor], tf.Tensor]
-    of_inputs: Callable[[tf.Tensor], tf.Tensor]
+    turned: bool = False
 
 
 def scan(
@@ -68,41 +70,59 @@ def scan(
         None if mask is None else tf.transpose(mask)[:, tf.newaxis]
     )  # [T,1,B]
 
+    units = states[0].shape[-1]
+
+    def turned(values: tf.Tensor, by: int) -> tf.Tensor:
+        return tf.roll(values, by * units, axis=-1) if cell.turned else values
+
     @tf.custom_gradient
     def run(*tensors: tf.Tensor) -> tuple[Tensors, Callable]:
         inputs, kernel, recurrent, bias, *states = tensors
-        inputs_bias, state_bias = tf.unstack(bias)  # [G] each
-        kernel = _with_row(kernel, inputs_bias, dtype)  # [D+1,G]
-        recurrent = tf.cast(recurrent, dtype)  # [U,G]
-        steps = _with_ones(tf.transpose(tf.cast(inputs, dtype), [1, 2, 0]))
-        projected = tf.matmul(kernel, steps, transpose_a=True)  # [T,G,B]
+        biases = bias[0], turned(bias[1], 1)  # [G] each
+        kernel = tf.cast(kernel, dtype)  # [D,G]
+        recurrent = turned(tf.cast(recurrent, dtype), 1)  # [U,G]
+        steps = tf.transpose(tf.cast(inputs, dtype), [1, 2, 0])  # [T,D,B]
+        # As a batch of one: folded into the product, the transposition makes
+        # it twice as slow.
+        transposed = tf.transpose(kernel)[tf.newaxis]  # [1,G,D]
+        projected = tf.matmul(transposed, steps)  # [T,G,B]
         first = tuple(tf.transpose(state) for state in states)  # [U,B]
         last, hidden, kept = _forward(
-            cell, projected, recurrent, state_bias[:, tf.newaxis], first, there
+            cell, projected, recurrent, biases, first, there
         )
-        outputs = tf.transpose(hidden, [2, 0, 1])  # [B,T,U]
+        outputs = tf.transpose(hidden[1:], [2, 0, 1])  # [B,T,U]
 
         def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> Tensors:
-            before = tf.cast(first[0], dtype)[tf.newaxis]
-            before = tf.concat([before, hidden[:-1]], axis=0)  # [T,U,B]
-            d_steps = tf.transpose(tf.cast(d_outputs, dtype), [1, 2, 0])
             gates, d_first = _backward(
                 cell,
                 recurrent,
                 kept,
-                d_steps,
+                hidden,
+                tf.transpose(tf.cast(d_outputs, dtype), [1, 2, 0]),
                 tuple(tf.transpose(d) for d in d_last),
                 there,
             )
-            of_inputs, of_state = cell.of_inputs(gates), cell.of_state(gates)
-            d_kernel = _sum_of_products(steps, of_inputs)  # [D+1,G]
-            d_recurrent = _sum_of_products(_with_ones(before), of_state)
-            d_inputs = tf.matmul(kernel[:-1], of_inputs)  # [T,D,B]
+            gates = _flat(gates)  # [.,T*B]
+            size = kernel.shape[1]
+            of_state, of_inputs = gates[:size], gates[-size:]  # [G,T*B]
+            # One after another: each is made for all cores.
+            d_recurrent = tf.matmul(
+                _flat(hidden[:-1]), of_state, transpose_b=True
+            )
+            with tf.control_dependencies([d_recurrent]):
+                d_kernel = tf.matmul(_flat(steps), of_inputs, transpose_b=True)
+            with tf.control_dependencies([d_kernel]):
+                d_inputs = tf.matmul(kernel, of_inputs)  # [D,T*B]
+            # A product with ones is the fastest way to sum over the steps.
+            sums = tf.matmul(gates, tf.ones([tf.shape(gates)[1], 1], dtype))
+            d_biases = sums[-size:, 0], turned(sums[:size, 0], -1)
+            length, width, batch = tf.unstack(tf.shape(steps))
+            d_inputs = tf.reshape(d_inputs, [width, length, batch])
             return (
-                tf.cast(tf.transpose(d_inputs, [2, 0, 1]), inputs.dtype),
-                d_kernel[:-1],
-                d_recurrent[:-1],
-                tf.stack([d_kernel[-1], d_recurrent[-1]]),
+                tf.cast(tf.transpose(d_inputs, [2, 1, 0]), inputs.dtype),
+                _float32(d_kernel),
+                turned(_float32(d_recurrent), -1),
+                tf.stack([_float32(d) for d in d_biases]),
                 *(tf.transpose(d) for d in d_first),
             )
 
@@ -120,11 +140,11 @@ def _forward(
     cell: Cell,
     projected: tf.Tensor,
     recurrent: tf.Tensor,
-    bias: tf.Tensor,
+    biases: Tensors,
     states: Tensors,
     mask: tf.Tensor | None,
 ) -> tuple[Tensors, tf.Tensor, tf.TensorArray]:
-    """The last states, all hidden states [T,U,B], what backward needs."""
+    """The last states, hidden before and after [T+1,U,B], for backward."""
     dtype = projected.dtype
     length = tf.shape(projected)[0]
     transposed = tf.transpose(recurrent)  # [G,U]
@@ -133,12 +153,15 @@ def _forward(
     def element_wise(
         inputs: tf.Tensor,
         state: tf.Tensor,
-        bias: tf.Tensor,
+        biases: Tensors,
         there: tf.Tensor | None,
         *states: tf.Tensor,
     ) -> tuple[Tensors, tf.Tensor, tf.Tensor]:
-        inputs, state = _float32(inputs), _float32(state)
-        after, kept = cell.forward(inputs, state + bias, *states)
+        inputs, state = (
+            _float32(part) + bias[:, tf.newaxis]
+            for part, bias in zip((inputs, state), biases, strict=True)
+        )
+        after, kept = cell.forward(inputs, state, *states)
         after = _where(there, after, states)
         return after, tf.cast(after[0], dtype), tf.cast(kept, dtype)
 
@@ -148,29 +171,28 @@ def _forward(
         product = tf.matmul(transposed, hidden)  # [G,B]
         there = None if mask is None else mask[time]
         states, hidden, kept = element_wise(
-            projected[time], product, bias, there, *states
+            projected[time], product, biases, there, *states
         )
-        written = [
-            array.write(time, value)
-            for array, value in zip(arrays, (hidden, kept), strict=True)
-        ]
-        return time + 1, states, hidden, *written
+        outputs, keeps = arrays
+        outputs = outputs.write(time + 1, hidden)
+        return time + 1, states, hidden, outputs, keeps.write(time, kept)
 
-    arrays = [
-        tf.TensorArray(dtype, length, clear_after_read=False) for _ in range(2)
-    ]
-    _, states, _, hidden, kept = tf.while_loop(
+    first = tf.cast(states[0], dtype)
+    outputs = tf.TensorArray(dtype, length + 1).write(0, first)
+    keeps = tf.TensorArray(dtype, length, clear_after_read=False)
+    _, states, _, outputs, keeps = tf.while_loop(
         lambda time, *_: time < length,
         step,
-        (tf.constant(0), states, tf.cast(states[0], dtype), *arrays),
+        (tf.constant(0), states, first, outputs, keeps),
     )
-    return states, hidden.stack(), kept
+    return states, outputs.stack(), keeps
 
 
 def _backward(
     cell: Cell,
     recurrent: tf.Tensor,
     kept: tf.TensorArray,
+    hidden: tf.Tensor,
     d_outputs: tf.Tensor,
     d_states: Tensors,
     mask: tf.Tensor | None,
@@ -178,18 +200,25 @@ def _backward(
     """The gates' gradients, stacked over time, and the first states'."""
     dtype = recurrent.dtype
     length = tf.shape(d_outputs)[0]
+    units, size = recurrent.shape
+    # A product for each gate, added up in the kernel: long rows of a power of
+    # two bytes share cache lines, and one product takes a third longer.
+    recurrent = tf.stack(tf.split(recurrent, size // units, axis=1))
 
     @fused
     def element_wise(
         kept: tf.Tensor,
+        before: tf.Tensor,
         d_output: tf.Tensor,
         product: tf.Tensor,
         there: tf.Tensor | None,
         d_hidden: tf.Tensor,
         *d_others: tf.Tensor,
     ) -> tuple[tf.Tensor, Tensors]:
-        d_hidden += _float32(d_output) + _float32(product)
-        gates, d_states = cell.backward(_float32(kept), d_hidden, *d_others)
+        d_hidden += _float32(d_output) + tf.reduce_sum(_float32(product), 0)
+        gates, d_states = cell.backward(
+            _float32(kept), _float32(before), d_hidden, *d_others
+        )
         d_states = _where(there, d_states, (d_hidden, *d_others))
         [gates] = _where(there, (gates,), (tf.zeros_like(gates),))
         return tf.cast(gates, dtype), d_states
@@ -199,22 +228,31 @@ def _backward(
     ) -> tuple:
         there = None if mask is None else mask[time]
         gates, d_states = element_wise(
-            kept.read(time), d_outputs[time], product, there, *d_states
+            kept.read(time),
+            hidden[time],
+            d_outputs[time],
+            product,
+            there,
+            *d_states,
         )
-        product = tf.matmul(recurrent, cell.of_state(gates[tf.newaxis])[0])
+        of_state = tf.reshape(gates[:size], [size // units, units, -1])
+        product = tf.matmul(recurrent, of_state)  # [gates,U,B]
         return time - 1, d_states, product, array.write(time, gates)
 
+    nothing = tf.zeros_like(d_states[0])[tf.newaxis]
+    nothing = tf.repeat(tf.cast(nothing, dtype), size // units, axis=0)
     _, (d_hidden, *d_others), product, gates = tf.while_loop(
         lambda time, *_: time >= 0,
         step,
         (
             length - 1,
             d_states,
-            tf.cast(tf.zeros_like(d_states[0]), dtype),
+            nothing,
             tf.TensorArray(dtype, length),
         ),
     )
-    return gates.stack(), (d_hidden + _float32(product), *d_others)
+    d_hidden += tf.reduce_sum(_float32(product), 0)
+    return gates.stack(), (d_hidden, *d_others)
 
 
 def _where(there: tf.Tensor | None, new: Tensors, old: Tensors) -> Tensors:
@@ -234,7 +272,7 @@ def _simple_forward(
 
 
 def _simple_backward(
-    hidden: tf.Tensor, d_hidden: tf.Tensor
+    hidden: tf.Tensor, before: tf.Tensor, d_hidden: tf.Tensor
 ) -> tuple[tf.Tensor, Tensors]:
     return d_hidden * (1 - hidden * hidden), (tf.zeros_like(d_hidden),)
 
@@ -243,31 +281,21 @@ def _gru_forward(
     inputs: tf.Tensor, state: tf.Tensor, hidden: tf.Tensor
 ) -> tuple[Tensors, tf.Tensor]:
     z, r, c = tf.split(inputs, 3)
-    z_state, r_state, c_state = tf.split(state, 3)
+    c_state, z_state, r_state = tf.split(state, 3)
     z, r = tf.sigmoid(z + z_state), tf.sigmoid(r + r_state)
     c = tf.tanh(c + r * c_state)
-    kept = tf.concat([z, r, c, c_state, hidden], axis=0)
-    return (c + z * (hidden - c),), kept
+    return (c + z * (hidden - c),), tf.concat([z, r, c, c_state], axis=0)
 
 
 def _gru_backward(
-    kept: tf.Tensor, d_hidden: tf.Tensor
+    kept: tf.Tensor, hidden: tf.Tensor, d_hidden: tf.Tensor
 ) -> tuple[tf.Tensor, Tensors]:
-    z, r, c, c_state, hidden = tf.split(kept, 5)
+    z, r, c, c_state = tf.split(kept, 4)
     d_z = d_hidden * (hidden - c) * z * (1 - z)
     d_c = d_hidden * (1 - z) * (1 - c * c)
     d_r = d_c * c_state * r * (1 - r)
     # The candidate's gradient differs by r between its two products.
-    return tf.concat([d_z, d_r, d_c * r, d_c], axis=0), (d_hidden * z,)
-
-
-def _gru_of_inputs(gates: tf.Tensor) -> tf.Tensor:
-    z, r, _, c = tf.split(gates, 4, axis=1)
-    return tf.concat([z, r, c], axis=1)
-
-
-def _gru_of_state(gates: tf.Tensor) -> tf.Tensor:
-    return gates[:, : tf.shape(gates)[1] // 4 * 3]
+    return tf.concat([d_c * r, d_z, d_r, d_c], axis=0), (d_hidden * z,)
 
 
 def _lstm_forward(
@@ -276,14 +304,15 @@ def _lstm_forward(
     i, f, g, o = tf.split(inputs + state, 4)
     i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
     new = f * cell + i * g
-    tanh = tf.tanh(new)
-    return (o * tanh, new), tf.concat([i, f, g, o, tanh, cell], axis=0)
+    kept = tf.concat([i, f, g, o, cell], axis=0)
+    return (o * tf.tanh(new), new), kept
 
 
 def _lstm_backward(
-    kept: tf.Tensor, d_hidden: tf.Tensor, d_cell: tf.Tensor
+    kept: tf.Tensor, before: tf.Tensor, d_hidden: tf.Tensor, d_cell: tf.Tensor
 ) -> tuple[tf.Tensor, Tensors]:
-    i, f, g, o, tanh, cell = tf.split(kept, 6)
+    i, f, g, o, cell = tf.split(kept, 5)
+    tanh = tf.tanh(f * cell + i * g)
     d_cell += d_hidden * o * (1 - tanh * tanh)
     gates = [
         d_cell * g * i * (1 - i),
@@ -294,26 +323,15 @@ def _lstm_backward(
     return tf.concat(gates, axis=0), (tf.zeros_like(d_hidden), d_cell * f)
 
 
-SIMPLE_RNN = Cell(_simple_forward, _simple_backward, tf.identity, tf.identity)
-GRU = Cell(_gru_forward, _gru_backward, _gru_of_state, _gru_of_inputs)
-LSTM = Cell(_lstm_forward, _lstm_backward, tf.identity, tf.identity)
+SIMPLE_RNN = Cell(_simple_forward, _simple_backward)
+GRU = Cell(_gru_forward, _gru_backward, turned=True)
+LSTM = Cell(_lstm_forward, _lstm_backward)
 
 
-def _sum_of_products(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-    """Sum over T and B of left [T,I,B] times right [T,J,B], float32 [I,J]."""
-    left = tf.transpose(left, [1, 0, 2])  # [I,T,B]
-    right = tf.transpose(right, [1, 0, 2])  # [J,T,B]
-    flat = (tf.reshape(m, [tf.shape(m)[0], -1]) for m in (left, right))
-    return _float32(tf.matmul(*flat, transpose_b=True))
-
-
-def _with_ones(steps: tf.Tensor) -> tf.Tensor:
-    """[T,I,B] with a row of ones below, whose weights are the bias."""
-    return tf.concat([steps, tf.ones_like(steps[:, :1])], axis=1)
-
-
-def _with_row(matrix: tf.Tensor, row: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    return tf.cast(tf.concat([matrix, row[tf.newaxis]], axis=0), dtype)
+def _flat(steps: tf.Tensor) -> tf.Tensor:
+    """[T,I,B] as [I,T*B]."""
+    rows = tf.transpose(steps, [1, 0, 2])
+    return tf.reshape(rows, [tf.shape(rows)[0], -1])
 
 
 def _float32(values: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tflm.layers import kernels
 from tflm.layers.attention import CachedAttention
-from tflm.layers.dense import dense
+from tflm.layers.dense import dense, normalize, product_and_bias
 
 _WIDENING = 4  # of the inner layer
 
@@ -81,8 +81,9 @@ class TransformerBlock(keras.layers.Layer):
         training: bool | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
         # Forward graph
+        inputs, normed = normalize(self.attention_norm, inputs, training)
         attended, ring = self.attention(
-            inputs,
+            normed,
             positions,
             norm=self.attention_norm,
             mask=mask,
@@ -91,11 +92,12 @@ class TransformerBlock(keras.layers.Layer):
             training=training,
         )
         hidden = inputs + self.drop(attended, training=training)  # [B,T,D]
-        inner = dense(self.widen, hidden, training, self.network_norm)
+        hidden, normed = normalize(self.network_norm, hidden, training)
         if training:
-            inner = kernels.gelu(inner)  # [B,T,4D]
+            inner = product_and_bias(self.widen, normed, self.network_norm)
+            inner = kernels.gelu(*inner)  # [B,T,4D]
         else:
-            inner = tf.nn.gelu(inner, approximate=True)
+            inner = tf.nn.gelu(self.widen(normed), approximate=True)
         narrowed = dense(self.narrow, inner, training)
         return hidden + self.drop(narrowed, training=training), ring
 

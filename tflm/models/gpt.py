@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tflm import layers
+from tflm.layers.dense import normalized
 from tflm.models.language_model import State, advance
 from tflm.models.neural import NeuralLanguageModel
 
@@ -149,7 +150,7 @@ class GPT(NeuralLanguageModel):
             )
             if ring is not None:
                 state.update(zip(names, ring, strict=True))
-        return self.norm(hidden), state
+        return normalized(self.norm, hidden, training), state
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
         width = self.embedding_dim // self.num_heads
