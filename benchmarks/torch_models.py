@@ -46,6 +46,14 @@ class Recurrent(nn.Module):
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         return self.head(self.layer(self.embedding(ids))[0])
 
+    def begin(self, batch_size: int) -> None:
+        """The state before a text; PyTorch makes its zeros itself."""
+
+    def read(self, ids: torch.Tensor, state):
+        """One id a row, [B]: the logits [B,V] behind it, and the state."""
+        outputs, state = self.layer(self.embedding(ids[:, None]), state)
+        return self.head(outputs[:, 0]), state
+
 
 class Block(nn.Module):
     """Attention and network, each behind a norm."""
@@ -66,7 +74,7 @@ class Block(nn.Module):
             self.denses.append(dense)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        joined, output, widen, narrow = self.denses
+        joined, output, *_ = self.denses
         batch, time, width = inputs.shape
         parts = joined(self.norms[0](inputs)).split(width, dim=2)
         queries, keys, values = (
@@ -78,10 +86,29 @@ class Block(nn.Module):
         )
         mixed = mixed.transpose(1, 2).reshape(batch, time, width)
         hidden = inputs + output(mixed)
-        inner = functional.gelu(
-            widen(self.norms[1](hidden)), approximate="tanh"
+        return hidden + self.network(hidden)
+
+    def network(self, hidden: torch.Tensor) -> torch.Tensor:
+        _, _, widen, narrow = self.denses
+        inner = widen(self.norms[1](hidden))
+        return narrow(functional.gelu(inner, approximate="tanh"))
+
+    def read(
+        self, inputs: torch.Tensor, cache: torch.Tensor, position: int
+    ) -> torch.Tensor:
+        """One position [B,D]; the cache [2,B,H,C,W] is a ring."""
+        joined, output, *_ = self.denses
+        batch, width = inputs.shape
+        context = cache.shape[3]
+        parts = joined(self.norms[0](inputs)).view(batch, 3, self.heads, -1)
+        slot = position % context
+        cache[0, :, :, slot], cache[1, :, :, slot] = parts[:, 1], parts[:, 2]
+        seen = min(position + 1, context)
+        mixed = functional.scaled_dot_product_attention(
+            parts[:, :1].transpose(1, 2), *cache[:, :, :, :seen]
         )
-        return hidden + narrow(inner)
+        hidden = inputs + output(mixed.reshape(batch, width))
+        return hidden + self.network(hidden)
 
 
 class GPT(nn.Module):
@@ -109,6 +136,25 @@ class GPT(nn.Module):
             hidden = block(hidden)
         weight = self.embedding.weight
         return functional.linear(self.norm(hidden), weight, self.bias)
+
+    def begin(self, batch_size: int):
+        """The state before a text: its position, and a cache a block."""
+        context, width = self.positions.weight.shape
+        heads = self.blocks[0].heads
+        shape = 2, batch_size, heads, context, width // heads
+        dtype = self.positions.weight.dtype
+        return 0, [torch.zeros(shape, dtype=dtype) for _ in self.blocks]
+
+    def read(self, ids: torch.Tensor, state):
+        """One id a row, [B]: the logits [B,V] behind it, and the state."""
+        position, caches = state
+        place = position % self.positions.num_embeddings
+        hidden = self.embedding(ids) + self.positions.weight[place]
+        for block, cache in zip(self.blocks, caches, strict=True):
+            hidden = block.read(hidden, cache, position)
+        weight = self.embedding.weight
+        logits = functional.linear(self.norm(hidden), weight, self.bias)
+        return logits, (position + 1, caches)
 
 
 class Trainer:

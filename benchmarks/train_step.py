@@ -12,11 +12,8 @@ because a shared machine is never equally fast twice.
 """
 
 import argparse
-import importlib.util
 import json
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from sides import Side, has_torch, report, resident, speeds, take_turns
 
 VOCABULARY = 65
 # Kind, shape of the model, batch size, length.
@@ -47,12 +45,6 @@ ROWS = {
 STEPS = {"gru-1024": 10, "lstm-1024": 10, "gpt-small": 100, "gpt-baby": 8}
 # float32 in another order, and rounded to bfloat16 at other places.
 AGREES = {"float32": 2e-3, "bfloat16": 3e-2}
-
-
-def resident(name: str = "VmRSS") -> float:
-    """MiB of memory that the process holds, or held at most."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split(f"{name}:")[1].split()[0]) / 1024
 
 
 def batch_of(row: str) -> tuple[np.ndarray, np.ndarray]:
@@ -227,81 +219,35 @@ def work(side: str, row: str, precision: str, folder: Path) -> None:
         print(json.dumps(answer), flush=True)
 
 
-class Side:
-    """A process that trains when it is told to."""
-
-    def __init__(self, name: str, options: argparse.Namespace, folder: str):
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, __file__, "--side", name, "--folder", folder),
-                *("--row", options.row, "--precision", options.precision),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.losses = self._answer()
-
-    def _answer(self):
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, "a side has ended: see what it said above"
-        return json.loads(line)
-
-    def train(self, steps: int) -> dict[str, float]:
-        assert self.process.stdin is not None
-        print(steps, file=self.process.stdin, flush=True)
-        return self._answer()
-
-    def end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
 def compare(options: argparse.Namespace) -> dict:
     kind, _, batch_size, length = ROWS[options.row]
-    tokens = STEPS[options.row] * batch_size * length
     names = [n for n in SIDES if n not in options.without]
-    if importlib.util.find_spec("torch") is None and "pytorch" in names:
+    if not has_torch() and "pytorch" in names:
         names.remove("pytorch")
+    chosen = ["--row", options.row, "--precision", options.precision]
     with tempfile.TemporaryDirectory() as folder:
+        chosen += ["--folder", folder]
         # Made in a process of its own: the sides measure their memory.
-        subprocess.run(
-            [
-                *(sys.executable, __file__, "--side", "weights"),
-                *("--row", options.row, "--folder", folder),
-            ],
-            check=True,
-        )
-        sides = {name: Side(name, options, folder) for name in names}
+        weights = [sys.executable, __file__, "--side", "weights", *chosen]
+        subprocess.run(weights, check=True)
+        sides = {
+            name: Side(__file__, ["--side", name, *chosen]) for name in names
+        }
         for name, side in sides.items():
             if name == "keras" and kind == "gpt":
                 continue  # its weights are its own
-            difference = np.subtract(side.losses, sides["ours"].losses)
+            difference = np.subtract(side.first, sides["ours"].first)
             worst = float(np.abs(difference).max())
             assert worst < AGREES[options.precision], (name, worst)
-        turns = []
-        for turn in range(options.pairs):
-            order = names[turn % len(names) :] + names[: turn % len(names)]
-            told = {n: sides[n].train(STEPS[options.row]) for n in order}
-            turns.append(told)
+        turns = take_turns(sides, STEPS[options.row], options.pairs)
         for side in sides.values():
             side.end()
-    speeds = {n: [tokens / t[n]["seconds"] for t in turns] for n in names}
     figures: dict = {"row": f"{options.row} {options.precision}"}
-    for name, values in speeds.items():
-        figures[f"{name}_tokens_per_second"] = round(statistics.median(values))
-        figures[f"{name}_growth_mib"] = round(turns[-1][name]["growth_mib"])
-        figures[f"{name}_peak_mib"] = round(turns[-1][name]["peak_mib"])
-        if name != "ours":
-            pairs = zip(speeds["ours"], values, strict=True)
-            ratios = sorted(a / b for a, b in pairs)
-            figures[f"to_{name}"] = round(statistics.median(ratios), 2)
-            figures[f"to_{name}_range"] = [
-                round(ratios[0], 2),
-                round(ratios[-1], 2),
-            ]
+    tokens = STEPS[options.row] * batch_size * length
+    figures |= speeds(turns, tokens, "ours")
+    for name in names:
+        for measured in ("growth_mib", "peak_mib"):
+            figures[f"{name}_{measured}"] = round(turns[-1][name][measured])
     return figures
 
 
@@ -322,20 +268,7 @@ def main() -> None:
     if options.side:
         work(options.side, options.row, options.precision, options.folder)
         return
-    figures = compare(options)
-    from importlib.metadata import version
-
-    figures |= {
-        "machine": f"{platform.machine()}, CPU, {os.cpu_count()} threads",
-        "tensorflow": version("tensorflow"),
-        "keras": version("keras"),
-        "torch": version("torch") if "pytorch_peak_mib" in figures else None,
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    print(json.dumps(figures))
-    if options.results:
-        with options.results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
+    report(compare(options), options)
 
 
 if __name__ == "__main__":

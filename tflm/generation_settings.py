@@ -19,6 +19,7 @@ MOST_ROWS = 1024
 # continuations at each step, a draw of whole texts without replacement.
 BEAM_METHODS = ("likeliest", "multinomial", "stochastic")
 ON_UNKNOWN = ("unk", "drop", "error")
+PRECISIONS = ("float32", "bfloat16")
 
 
 class Setting(NamedTuple):
@@ -157,6 +158,9 @@ class GenerationSettings(config.Checked):
     )
     on_oov: str = config.setting(
         "unk", "what of a prompt the vocabulary lacks becomes", ON_UNKNOWN
+    )
+    precision: str = config.setting(
+        "float32", "arithmetic; bfloat16 is for large batches", PRECISIONS
     )
 
     def within_limit(self, tokens: int) -> int:

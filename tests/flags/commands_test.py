@@ -126,6 +126,7 @@ GENERATE = [
         lambda out: [len(text) < NEW for text in out],
     ),
     Effect("--on_oov drop", ANOTHER, list, "--prompt \u00e9\u00e9\u00e9"),
+    Effect("--precision bfloat16", ANOTHER, list, "--show_probabilities 9"),
     Effect("--num_beams 3", 3, len),
     Effect("--beam_method stochastic", ANOTHER, list, "--num_beams 3"),
     Effect("--length_penalty 30", ANOTHER, list, "--num_beams 3 --stop a e"),

@@ -189,13 +189,13 @@ TRAIN = [
     Effect(
         "--num_heads 2",
         2,
-        lambda made: made.model.get_initial_state(1)["layer_0_keys"].shape[2],
+        lambda made: made.model.get_initial_state(1)["layer_0_keys"].shape[1],
         "--model gpt --embedding_dim 8",
     ),
     Effect(
         "--context 9",
         9,
-        lambda made: made.model.get_initial_state(1)["layer_0_keys"].shape[1],
+        lambda made: made.model.get_initial_state(1)["layer_0_keys"].shape[2],
         "--model gpt --embedding_dim 8",
     ),
     Effect(

@@ -64,6 +64,42 @@ def test_model_of_another_precision_is_exported_in_float32(tokenizer, tmp_path):
         np.testing.assert_allclose(states[name][0], tensor[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [models.GRU, models.GPT])
+def test_export_in_bfloat16_rounds_the_weights_and_no_more(
+    kind, tokenizer, tmp_path
+):
+    model = random_model(kind, tokenizer)
+    settings = generation.GenerationSettings(
+        precision="bfloat16", max_new_tokens=20, temperature=0.0
+    )
+    path = generation.export(model, tokenizer, tmp_path, settings)
+    loaded = tf.saved_model.load(path)
+    dtypes = {variable.dtype for variable in loaded.weights}
+    assert dtypes == {tf.bfloat16}
+    assert all(
+        tensor.dtype in (tf.float32, tf.int32)
+        for tensor in loaded.signatures["initial_state"](
+            batch_size=tf.constant(1)
+        ).values()
+    )
+    prompts = tf.constant(["ab", "日é"])
+    rounded, exact = (
+        following(prompt=prompts, k=tf.constant(tokenizer.vocabulary_size))
+        for following in (
+            loaded.signatures["next_token_probabilities"],
+            generation.TextScorer(model, tokenizer).following,
+        )
+    )
+    sorted_ = [np.sort(r["probabilities"]) for r in (rounded, exact)]
+    assert 0 < np.abs(sorted_[0] - sorted_[1]).max() < 2e-2
+    texts = loaded.signatures["serving_default"](prompts)["text"]
+    python = generation.TextGenerator(model, tokenizer, settings)
+    assert texts.numpy().tolist() == (
+        python.generate(prompts)["text"].numpy().tolist()
+    )
+    assert model.compute_dtype == "float32"
+
+
 def test_end_is_never_generated_if_training_had_none(
     alphabet, letters, tmp_path
 ):

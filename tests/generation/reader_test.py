@@ -46,9 +46,9 @@ def test_chunks_of_prompts_are_read_like_one_piece(
 
 def test_float32_copy_has_the_weights(tokenizer):
     model = random_model(models.LSTM, tokenizer, dtype="mixed_bfloat16")
-    copy = generation.in_float32(model)
+    copy = generation.in_precision(model, "float32")
     plain = random_model(models.LSTM, tokenizer)
     ids = tf.constant([[2, 5, 6, 9]])
     np.testing.assert_array_equal(copy(ids), plain(ids))
     assert np.abs(model(ids) - plain(ids)).max() > 1e-4
-    assert generation.in_float32(plain) is plain
+    assert generation.in_precision(plain, "float32") is plain

@@ -52,6 +52,22 @@ def test_pieces_of_any_size_equal_one_pass_across_the_rings_edge(
     assert state["position"].numpy().tolist() == [LENGTH] * 3
 
 
+def test_masked_steps_one_by_one_leave_the_state_of_one_pass(model, ids):
+    mask = np.random.default_rng(4).random([3, LENGTH]) < 0.6
+    _, expected = model(ids, mask=tf.constant(mask), return_state=True)
+    state = model.get_initial_state(3)
+    for step in range(LENGTH):
+        at = slice(step, step + 1)
+        _, state = model(
+            ids[:, at],
+            mask=tf.constant(mask[:, at]),
+            initial_state=state,
+            return_state=True,
+        )
+    for name, tensor in expected.items():
+        np.testing.assert_allclose(state[name], tensor, atol=1e-5)
+
+
 def test_rows_under_a_mask_equal_each_row_alone(model, ids):
     mask = np.random.default_rng(4).random([3, LENGTH]) < 0.6
     logits, state = model(ids, mask=tf.constant(mask), return_state=True)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tests.documents import random_documents, store_of
 from tests.training.conftest import Recorder, compiled, digests, make_loop
 from tflm import models
+from tflm.layers import fused, scans
 from tflm.pipelines import Contiguous, DocumentBatches, Examples, Sequences
 from tflm.pipelines.examples import make_examples
 
@@ -182,6 +183,26 @@ def test_traces_are_as_few_as_shapes(pad, most, tmp_path):
     _, loop = losses(tmp_path, gru(), data, data.steps(2))
     assert loop.progress.step == data.steps(2)
     assert loop._train_step.experimental_get_tracing_count() <= most
+
+
+def test_kernels_are_compiled_once_for_each_of_eight_buckets(
+    tmp_path, monkeypatch
+):
+    traced = []
+
+    def counting(function):
+        def body(*tensors):  # runs when it is traced, and is compiled then
+            traced.append(str(tensors))
+            return function(*tensors)
+
+        return fused.fused(body)
+
+    monkeypatch.setattr(scans, "fused", counting)
+    documents = random_documents(seed=6, count=200, longest=60)
+    data = DocumentBatches(store_of(documents), 61, 4, seed=2)
+    assert len(data.bounds) == 8
+    losses(tmp_path, gru(), data, data.steps(2))
+    assert len(traced) == 2 * 8  # forward and backward
 
 
 def test_contiguous_rows_stay_on_one_device(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from tflm.generation.export import export
 from tflm.generation.generator import Generator
 from tflm.generation.one_step import OneStep
 from tflm.generation.readable import readable
-from tflm.generation.reader import Reader, as_lists, in_float32
+from tflm.generation.reader import Reader, as_lists, in_precision
 from tflm.generation.saved_model import SavedModel, is_saved_model
 from tflm.generation.streaming import stream
 from tflm.generation.surprisal_picture import (
@@ -37,7 +37,7 @@ __all__ = [
     "as_lists",
     "export",
     "html_picture",
-    "in_float32",
+    "in_precision",
     "is_saved_model",
     "readable",
     "stream",

@@ -35,7 +35,8 @@ def export(
 ) -> Path:
     """Writes a SavedModel as the next version in a folder.
 
-    It computes in float32. Its signatures are `serving_default` and
+    It computes in the `precision` of the settings. Its signatures are
+    `serving_default` and
     `generate` of `TextGenerator`, `generate_one_step` and `initial_state` of
     `OneStep`, `score` and `next_token_probabilities` of `TextScorer`,
     `beam_search` and its two kinds that draw of `BeamGenerator`. Once
@@ -97,6 +98,7 @@ def export(
         tokenizer,
         allow_end=allow_end,
         prompt_bytes_limit=settings.prompt_bytes_limit,
+        precision=settings.precision,
     )
     offered = signatures(one_step, generator, beams, scorer)
     path = Path(directory) / str(_next_version(Path(directory)))

@@ -49,6 +49,7 @@ class Generator(Reader):
             tokenizer,
             allow_end=allow_end,
             prompt_bytes_limit=self.settings.prompt_bytes_limit,
+            precision=self.settings.precision,
         )
         self.constraints = sampling.Constraints(
             _banned_ids(tokenizer, allow_end, self.settings.banned_tokens),

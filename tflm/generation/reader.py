@@ -17,8 +17,9 @@ CHUNK = 256
 class Reader(tf.Module):
     """A model and its tokenizer.
 
-    It computes in float32. A model of another precision is copied for that,
-    so that its later training is not seen.
+    It computes in float32 or, with its weights too, in bfloat16; the state is
+    float32 in any case. A model of another precision is copied for that, so
+    that its later training is not seen.
 
     Args:
         model: A `LanguageModel`.
@@ -27,6 +28,7 @@ class Reader(tf.Module):
             never generated and never among the likeliest. Default True.
         prompt_bytes_limit: Optional int, the most bytes of a prompt. Default
             None: any number.
+        precision: "float32" or "bfloat16". Default "float32".
 
     Raises:
         ValueError: If model and tokenizer differ in the number of ids.
@@ -39,6 +41,7 @@ class Reader(tf.Module):
         *,
         allow_end: bool = True,
         prompt_bytes_limit: int | None = None,
+        precision: str = "float32",
     ):
         super().__init__()
         if model.vocabulary_size != tokenizer.vocabulary_size:
@@ -48,7 +51,7 @@ class Reader(tf.Module):
                 f"tokenizer.vocabulary_size={tokenizer.vocabulary_size}, "
                 f"model.vocabulary_size={model.vocabulary_size}"
             )
-        self.model = in_float32(model)
+        self.model = in_precision(model, precision)
         self.tokenizer = tokenizer
         self.allow_end = allow_end
         self.prompt_bytes_limit = prompt_bytes_limit
@@ -141,18 +144,19 @@ def like(before: State, after: State) -> State:
     }
 
 
-def in_float32(model: LanguageModel) -> LanguageModel:
-    """The model itself if it computes in float32, else a copy that does.
+def in_precision(model: LanguageModel, precision: str) -> LanguageModel:
+    """The model itself if it is of that precision throughout, else a copy.
 
     >>> from tflm.models import GRU
     >>> model = GRU(vocabulary_size=5, units=2, dtype="mixed_bfloat16")
-    >>> in_float32(model).compute_dtype
+    >>> in_precision(model, "float32").compute_dtype
     'float32'
     """
-    if model.compute_dtype == model.variable_dtype == "float32":
+    if model.compute_dtype == model.variable_dtype == precision:
         return model
-    copy = type(model).from_config({**model.get_config(), "dtype": "float32"})
-    copy.set_weights(model.get_weights())
+    copy = type(model).from_config({**model.get_config(), "dtype": precision})
+    for new, old in zip(copy.weights, model.weights, strict=True):
+        new.assign(tf.cast(old.value, new.dtype))
     return copy
 
 

@@ -48,12 +48,14 @@ class TextScorer(Reader):
         *,
         allow_end: bool = True,
         prompt_bytes_limit: int | None = None,
+        precision: str = "float32",
     ):
         super().__init__(
             model,
             tokenizer,
             allow_end=allow_end,
             prompt_bytes_limit=prompt_bytes_limit,
+            precision=precision,
         )
         self._listed = _listed_ids(tokenizer, allow_end)
         text = tf.TensorSpec([None], tf.string, "text")

@@ -38,7 +38,7 @@ class CachedAttention(keras.layers.Layer):
         positions: int32 [B,T] or [1,T]. Absolute positions; a masked one's is
             any.
         mask: Optional bool [B,T]. Default None: every position counts.
-        ring: Optional pair of float32 [B,C,H,W]: the keys and the values of
+        ring: Optional pair of float32 [B,H,C,W]: the keys and the values of
             earlier positions. Default None: there are none, and none are
             returned.
         position: int32 [B]. Positions before this call; goes with `ring`.
@@ -94,43 +94,28 @@ class CachedAttention(keras.layers.Layer):
         training: bool | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
         # Forward graph
-        batch, time, width = tf.unstack(tf.shape(inputs))
-        angles = (
-            rotation(positions, inputs.shape[-1] // self.num_heads)
-            if self.rotary
-            else None
-        )
-        queries, keys, values = self._split(inputs, angles, norm, training)
-        key_positions = positions
-        there = mask
+        queries, keys, values = self._split(inputs, positions, norm, training)
         after = None
-        if ring is not None:
-            new = tuple(_heads_inside(part) for part in (keys, values))
-            after = self._turn(ring, new, position, mask)
-            slots, filled = self._slots(position)  # [B,C]
+        if ring is None or position is None:
+            seen = self._seen(positions, positions, mask)
+        elif inputs.shape[1] == 1 and not training:
+            after = self._written(ring, keys, values, position, mask)
+            keys, values = after
+            filled = tf.range(self.context) <= position[:, None]  # [B,C]
+            seen = filled[:, None]
+        else:
+            after = self._turn(ring, (keys, values), position, mask)
             keys, values = (
-                tf.concat([tf.cast(_heads_inside(old), part.dtype), part], 2)
+                tf.concat([tf.cast(old, part.dtype), part], axis=2)
                 for old, part in zip(ring, (keys, values), strict=True)
             )  # [B,H,K,W]
-            key_positions = tf.concat(
-                [slots, tf.broadcast_to(positions, [batch, time])], axis=1
-            )  # [B,K]
-            if mask is None:
-                mask = tf.ones([batch, time], tf.bool)
-            there = tf.concat([filled, mask], axis=1)
-        distance = positions[:, :, None] - key_positions[:, None]  # [B,T,K]
-        seen = (distance >= 0) & (distance < self.context)
-        if there is not None:
-            seen &= there[:, None]
+            seen = self._seen_behind(positions, position, mask)
         if training:
             mixed = self._attend(queries, keys, values, seen)
         else:
-            scale = 1 / math.sqrt(queries.shape[-1])
-            scores = tf.matmul(queries, keys, transpose_b=True)
-            scores = tf.cast(scores, tf.float32) * scale
-            weights = tf.nn.softmax(tf.where(seen[:, None], scores, _NEVER))
-            mixed = tf.matmul(tf.cast(weights, values.dtype), values)
-        mixed = tf.reshape(_heads_inside(mixed), [batch, time, width])
+            mixed = _mixed(queries, keys, values, seen)
+        mixed = tf.transpose(mixed, [0, 2, 1, 3])  # [B,T,H,W]
+        mixed = tf.reshape(mixed, tf.shape(inputs))
         return dense(self.output_projection, mixed, training), after
 
     def compute_mask(self, *unused: Any, **also: Any) -> None:
@@ -149,27 +134,55 @@ class CachedAttention(keras.layers.Layer):
     def _split(
         self,
         inputs: tf.Tensor,
-        angles: tuple[tf.Tensor, tf.Tensor] | None,
+        positions: tf.Tensor,
         norm: keras.layers.LayerNormalization | None,
         training: bool | None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Queries, keys and values, [B,H,T,W]."""
+        width = inputs.shape[-1] // self.num_heads
+        angles = rotation(positions, width) if self.rotary else None
         if training:
             joined, bias = product_and_bias(self.projection, inputs, norm)
             return kernels.split_heads(joined, bias, self.num_heads, angles)
-        joined = self.projection(inputs)  # [B,T,3D]
-        batch, time, width = tf.unstack(tf.shape(inputs))
-        shape = [batch, time, 3, self.num_heads, width // self.num_heads]
-        joined = tf.transpose(tf.reshape(joined, shape), [2, 0, 3, 1, 4])
-        queries, keys, values = tf.unstack(joined)
+        joined = dense(self.projection, inputs, training)  # [B,T,3D]
+        batch, time, _ = tf.unstack(tf.shape(inputs))
+        joined = tf.reshape(joined, [batch, time, 3, self.num_heads, width])
+        split = tf.unstack(tf.transpose(joined, [2, 0, 3, 1, 4]))
         if angles is not None:
-            queries, keys = (
+            split[:2] = [
                 tf.cast(
                     kernels.turn(tf.cast(part, tf.float32), *angles), part.dtype
                 )
-                for part in (queries, keys)
-            )
+                for part in split[:2]
+            ]
+        queries, keys, values = split
         return queries, keys, values
+
+    def _seen(
+        self,
+        positions: tf.Tensor,
+        key_positions: tf.Tensor,
+        there: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """Which keys a position sees, [B,T,K]."""
+        distance = positions[:, :, None] - key_positions[:, None]
+        seen = (distance >= 0) & (distance < self.context)
+        return seen if there is None else seen & there[:, None]
+
+    def _seen_behind(
+        self, positions: tf.Tensor, position: tf.Tensor, mask: tf.Tensor | None
+    ) -> tf.Tensor:
+        """The same of the ring's keys and the new ones."""
+        slots, filled = self._slots(position)  # [B,C]
+        shape = [tf.shape(position)[0], tf.shape(positions)[1]]
+        if mask is None:
+            mask = tf.ones(shape, tf.bool)
+        positions = tf.broadcast_to(positions, shape)  # [B,T]
+        return self._seen(
+            positions,
+            tf.concat([slots, positions], axis=1),
+            tf.concat([filled, mask], axis=1),
+        )
 
     def _attend(
         self,
@@ -191,6 +204,31 @@ class CachedAttention(keras.layers.Layer):
         slots = newest - (newest - tf.range(self.context)) % self.context
         return slots, slots >= 0
 
+    def _written(
+        self,
+        ring: tuple[tf.Tensor, tf.Tensor],
+        keys: tf.Tensor,
+        values: tf.Tensor,
+        position: tf.Tensor,
+        mask: tf.Tensor | None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The ring with one new position's keys and values [B,H,1,W].
+
+        In place, where nothing else holds the ring: its size costs nothing.
+        """
+        batch, heads = tf.shape(position)[0], self.num_heads
+        row, head = tf.meshgrid(tf.range(batch), tf.range(heads), indexing="ij")
+        slot = tf.repeat(position[:, None] % self.context, heads, axis=1)
+        indices = tf.stack([row, head, slot], axis=2)  # [B,H,3]
+        written = []
+        for old, new in zip(ring, (keys, values), strict=True):
+            new = tf.cast(new[:, :, 0], tf.float32)  # [B,H,W]
+            if mask is not None:
+                kept = tf.gather_nd(old, indices)
+                new = tf.where(mask[:, :, None], new, kept)
+            written.append(tf.tensor_scatter_nd_update(old, indices, new))
+        return written[0], written[1]
+
     def _turn(
         self,
         ring: tuple[tf.Tensor, tf.Tensor],
@@ -199,7 +237,7 @@ class CachedAttention(keras.layers.Layer):
         mask: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The ring with the new keys and values in their slots."""
-        time = tf.shape(new[0])[1]
+        time = tf.shape(new[0])[2]
         if mask is None:
             count = tf.fill(tf.shape(position), time)  # [B]
         else:
@@ -209,12 +247,14 @@ class CachedAttention(keras.layers.Layer):
         order = slots - position[:, None]  # among the new that are read
         if mask is not None:
             order = tf.searchsorted(read, order + 1)
-        fresh = (slots >= position[:, None])[:, :, None, None]
+        fresh = (slots >= position[:, None])[:, None, :, None]
         order = tf.clip_by_value(order, 0, time - 1)
         keys, values = (
             tf.where(
                 fresh,
-                tf.gather(tf.cast(values, tf.float32), order, batch_dims=1),
+                tf.gather(
+                    tf.cast(values, tf.float32), order, axis=2, batch_dims=1
+                ),
                 old,
             )
             for values, old in zip(new, ring, strict=True)
@@ -222,9 +262,15 @@ class CachedAttention(keras.layers.Layer):
         return keys, values
 
 
-def _heads_inside(vectors: tf.Tensor) -> tf.Tensor:
-    """[B,H,T,W] as [B,T,H,W], and back."""
-    return tf.transpose(vectors, [0, 2, 1, 3])
+def _mixed(
+    queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, seen: tf.Tensor
+) -> tf.Tensor:
+    """Outside of training; [B,H,T,W], as `kernels.attend`."""
+    dtype = queries.dtype
+    scores = tf.matmul(queries, tf.cast(keys, dtype), transpose_b=True)
+    scores = tf.cast(scores, tf.float32) / math.sqrt(queries.shape[-1])
+    weights = tf.nn.softmax(tf.where(seen[:, None], scores, _NEVER))
+    return tf.matmul(tf.cast(weights, dtype), tf.cast(values, dtype))
 
 
 def rotation(positions: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:

@@ -64,19 +64,22 @@ def dense(
 
     Args:
         layer: With a bias and no activation.
-        inputs: float [...,D].
+        inputs: float [B,T,D].
         training: Whether kernels with gradients of their own are taken.
 
     Returns:
-        float [...,E] in the dtype of the inputs.
+        float [B,T,E] in the dtype of the inputs.
 
     Example:
     >>> layer = keras.layers.Dense(3)
     >>> layer.build((None, 2))
-    >>> dense(layer, tf.ones([4, 2]), training=True).shape
-    TensorShape([4, 3])
+    >>> dense(layer, tf.ones([4, 5, 2]), training=True).shape
+    TensorShape([4, 5, 3])
     """
     if not training:
+        if inputs.shape[1] == 1:
+            # A plain product: for more axes Keras works out shapes each time.
+            return layer(inputs[:, 0])[:, tf.newaxis]
         return layer(inputs)
     return kernels.add_bias(*product_and_bias(layer, inputs))
 

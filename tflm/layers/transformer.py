@@ -97,7 +97,8 @@ class TransformerBlock(keras.layers.Layer):
             inner = product_and_bias(self.widen, normed, self.network_norm)
             inner = kernels.gelu(*inner)  # [B,T,4D]
         else:
-            inner = tf.nn.gelu(self.widen(normed), approximate=True)
+            inner = dense(self.widen, normed, training)
+            inner = tf.nn.gelu(inner, approximate=True)
         narrowed = dense(self.narrow, inner, training)
         return hidden + self.drop(narrowed, training=training), ring
 

@@ -154,7 +154,7 @@ class GPT(NeuralLanguageModel):
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
         width = self.embedding_dim // self.num_heads
-        shape = [batch_size, self.context, self.num_heads, width]
+        shape = [batch_size, self.num_heads, self.context, width]
         state = {"position": tf.zeros([batch_size], tf.int32)}
         for index in range(self.num_layers):
             state[f"layer_{index}_keys"] = tf.zeros(shape)

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from tflm.layers import cross_entropy, sampled_softmax
+from tflm.layers.dense import dense
 from tflm.models.language_model import LanguageModel, State
 
 
@@ -119,7 +120,7 @@ class NeuralLanguageModel(LanguageModel):
             ids, mask, initial_state, return_state, training
         )
         if self.projection is not None:
-            logits = self.projection(hidden)
+            logits = dense(self.projection, hidden, training=False)
         else:
             table, bias = self._output_weights()
             logits = tf.einsum(

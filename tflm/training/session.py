@@ -10,7 +10,7 @@ import keras
 from tflm import config as configuration
 from tflm import models
 from tflm.evaluation import Scorer
-from tflm.generation import TextGenerator, in_float32
+from tflm.generation import TextGenerator, in_precision
 from tflm.models import LanguageModel
 from tflm.pipelines import Lanes, Sequences, TokenStore, sequences_of
 from tflm.tokenizers import Tokenizer
@@ -238,7 +238,7 @@ def _session(
     more_callbacks: Sequence[keras.callbacks.Callback],
 ) -> Session:
     # What is scored, sampled and kept is float32, whatever trains.
-    copy = in_float32(model)
+    copy = in_precision(model, "float32")
     if copy is model:
         copy = type(model).from_config(model.get_config())
     generator = TextGenerator(
