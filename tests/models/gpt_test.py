@@ -186,14 +186,14 @@ def test_equals_kerashubs_decoder_where_the_two_coincide(ids):
 
 
 def test_rotary_positions_are_kerashubs_up_to_the_order_of_the_pairs():
-    from tflm.layers import kernels
+    from tflm.layers import heads
     from tflm.layers.attention import rotation
 
     vectors = np.random.default_rng(5).normal(size=[2, 9, 3, 8])
     vectors = tf.constant(vectors, tf.float32)
     theirs = keras_nlp.layers.RotaryEmbedding(sequence_axis=1, feature_axis=-1)
     heads_first = tf.transpose(vectors, [0, 2, 1, 3])
-    ours = kernels.turn(heads_first, *rotation(tf.range(9)[tf.newaxis], 8))
+    ours = heads.turn(heads_first, *rotation(tf.range(9)[tf.newaxis], 8))
     ours = tf.transpose(ours, [0, 2, 1, 3])
     np.testing.assert_allclose(ours, theirs(vectors), atol=1e-5)
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tflm.layers import kernels
+from tflm.layers import heads
 from tflm.layers.dense import dense, product_and_bias
 
 _WAVELENGTH = 10_000.0
@@ -143,7 +143,7 @@ class CachedAttention(keras.layers.Layer):
         angles = rotation(positions, width) if self.rotary else None
         if training:
             joined, bias = product_and_bias(self.projection, inputs, norm)
-            return kernels.split_heads(joined, bias, self.num_heads, angles)
+            return heads.split_heads(joined, bias, self.num_heads, angles)
         joined = dense(self.projection, inputs, training)  # [B,T,3D]
         batch, time, _ = tf.unstack(tf.shape(inputs))
         joined = tf.reshape(joined, [batch, time, 3, self.num_heads, width])
@@ -151,7 +151,7 @@ class CachedAttention(keras.layers.Layer):
         if angles is not None:
             split[:2] = [
                 tf.cast(
-                    kernels.turn(tf.cast(part, tf.float32), *angles), part.dtype
+                    heads.turn(tf.cast(part, tf.float32), *angles), part.dtype
                 )
                 for part in split[:2]
             ]
@@ -196,7 +196,7 @@ class CachedAttention(keras.layers.Layer):
         if self.dropout:
             shape = [*tf.unstack(tf.shape(queries)[:3]), tf.shape(keys)[2]]
             kept = self.drop(tf.ones(shape, queries.dtype), training=True)
-        return kernels.attend(queries, keys, values, seen, kept)
+        return heads.attend(queries, keys, values, seen, kept)
 
     def _slots(self, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The position in each slot [B,C] before `position`; if there is."""
@@ -216,9 +216,10 @@ class CachedAttention(keras.layers.Layer):
 
         In place, where nothing else holds the ring: its size costs nothing.
         """
-        batch, heads = tf.shape(position)[0], self.num_heads
-        row, head = tf.meshgrid(tf.range(batch), tf.range(heads), indexing="ij")
-        slot = tf.repeat(position[:, None] % self.context, heads, axis=1)
+        slot = position[:, None] % self.context  # [B,1]
+        slot = tf.repeat(slot, self.num_heads, axis=1)  # [B,H]
+        rows, numbers = (tf.range(size) for size in tf.unstack(tf.shape(slot)))
+        row, head = tf.meshgrid(rows, numbers, indexing="ij")
         indices = tf.stack([row, head, slot], axis=2)  # [B,H,3]
         written = []
         for old, new in zip(ring, (keys, values), strict=True):
@@ -265,7 +266,7 @@ class CachedAttention(keras.layers.Layer):
 def _mixed(
     queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, seen: tf.Tensor
 ) -> tf.Tensor:
-    """Outside of training; [B,H,T,W], as `kernels.attend`."""
+    """Outside of training; [B,H,T,W], as `heads.attend`."""
     dtype = queries.dtype
     scores = tf.matmul(queries, tf.cast(keys, dtype), transpose_b=True)
     scores = tf.cast(scores, tf.float32) / math.sqrt(queries.shape[-1])
@@ -281,7 +282,7 @@ def rotation(positions: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:
         width: int. Of a head, W, even.
 
     Returns:
-        Two float32 [B,1,T,W/2] or [1,1,T,W/2], see `kernels.turn`. The angles
+        Two float32 [B,1,T,W/2] or [1,1,T,W/2], see `heads.turn`. The angles
         are computed in float64.
     """
     half = width // 2
