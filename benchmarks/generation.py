@@ -3,7 +3,7 @@
     python benchmarks/generation.py --row gru-1024 --batch_size 1
 
 Ours is `generate` of the SavedModel, as a server runs it, in both precisions,
-and `TextGenerator` in Python. The peers are the loop of TensorFlow's
+and `TextGenerator` in Python with XLA. The peers are the loop of TensorFlow's
 text-generation tutorial, which calls a stock Keras model once for each token,
 with strings in and out, and PyTorch's own parts with a cache, in float32 and in
 bfloat16, if it is installed (`pip install .[peers]`). Each works in a process
@@ -22,7 +22,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from sides import Side, has_torch, report, speeds, take_turns
+from figures import has_torch, report
+from sides import Side, speeds, take_turns
 from train_step import ROWS, VOCABULARY, our_model
 
 PROMPT = "the cat sat on the mat and looked"
@@ -71,7 +72,7 @@ def ours(
     prompts = tf.constant([PROMPT] * batch_size)
     if place == "python":
         generator = generation.TextGenerator(
-            model, tokenizer(), settings, allow_end=False
+            model, tokenizer(), settings, allow_end=False, jit_compile=True
         )
         call = generator.texts
     else:

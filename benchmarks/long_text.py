@@ -10,13 +10,13 @@ of a model does not grow with its text.
 """
 
 import argparse
-import json
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from figures import report, resident
 
 from tflm.command_line import noise
 
@@ -28,7 +28,6 @@ import tensorflow as tf  # noqa: E402
 from tflm import generation, models  # noqa: E402
 from tflm.config import MODEL_DEFAULTS, ModelConfig  # noqa: E402
 from tflm.tokenizers import Characters  # noqa: E402
-from tflm.training import device  # noqa: E402
 
 # A space and the letters; END is never generated, so that no text ends.
 LETTERS = " abcdefghijklmnopqrstuvwxyz"
@@ -49,12 +48,6 @@ class Text:
             outputs, states = self.step(outputs, states)
         outputs.numpy()
         return 1000 * (time.perf_counter() - began) / tokens
-
-
-def resident() -> float:
-    """MiB of memory that the process holds."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 def measure(step: Callable, options: argparse.Namespace) -> dict:
@@ -112,15 +105,8 @@ def main() -> None:
             "row": f"{options.model} {place}, token {options.early:,} and "
             f"{options.late:,}",
             **figures,
-            "machine": f"{platform.machine()}, {device.describe()}",
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "date": time.strftime("%Y-%m-%d"),
         }
-        print(json.dumps(row))
-        if options.results:
-            with options.results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+        report(row, options)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sides import report
+from figures import report
 
 
 def final_loss(precision: str, seed: int, options: argparse.Namespace) -> float:

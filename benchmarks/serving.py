@@ -10,23 +10,20 @@ memory has to stay.
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from figures import report
 
 from tflm.command_line import noise
 
 noise.import_tensorflow_quietly()
 
-import keras  # noqa: E402
-import tensorflow as tf  # noqa: E402
 
 from tflm import generation  # noqa: E402
 from tflm.datasets.python_docs import python_docs_dataset_builder  # noqa: E402
 from tflm.serving import clients  # noqa: E402
-from tflm.training import device  # noqa: E402
 
 # Characters of a paragraph that stand in a prompt.
 LENGTHS = (0, 5, 40, 200, 1000)
@@ -65,15 +62,8 @@ def main() -> None:
         "row": f"{Path(options.export).name}, up to "
         f"{options.max_new_tokens} new tokens",
         **json.loads(answered.stdout),
-        "machine": f"{platform.machine()}, {device.describe()}",
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "date": time.strftime("%Y-%m-%d"),
     }
-    print(json.dumps(row))
-    if options.results:
-        with options.results.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+    report(row, options)
 
 
 if __name__ == "__main__":

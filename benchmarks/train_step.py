@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from sides import Side, has_torch, report, resident, speeds, take_turns
+from figures import has_torch, report, resident
+from sides import Side, speeds, take_turns
 
 VOCABULARY = 65
 # Kind, shape of the model, batch size, length.

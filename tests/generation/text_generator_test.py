@@ -168,6 +168,21 @@ def test_character_begun_in_the_prompt_is_whole_in_the_text():
     assert generated["completion"] == "\ufffd".encode()
 
 
+@pytest.mark.parametrize("kind", [models.GPT, models.LSTM])
+def test_compiled_steps_write_the_same_texts(kind, tokenizer):
+    model = random_model(kind, tokenizer)
+    plain, compiled = (
+        generation.TextGenerator(model, tokenizer, jit_compile=jit)
+        for jit in (False, True)
+    )
+    settings = {"max_new_tokens": [9, 30, 0], "seed": 4, "temperature": 0.7}
+    prompts = ["", "ab cab", "c"]
+    expected = plain.generate(prompts, **settings)["text"].numpy()
+    found = compiled.generate(prompts, **settings)["text"].numpy()
+    assert found.tolist() == expected.tolist()
+    assert len(set(expected)) == 3
+
+
 def test_one_trace_serves_all_calls(model, tokenizer):
     generator = generation.TextGenerator(model, tokenizer)
     for prompts in ("a", ["", "b"], ["ab c" * 200], ["c"] * 9):
