@@ -169,7 +169,9 @@ def _keras_hub_gpt(shape: dict, policy: str):
     return keras.Model(ids, logits)
 
 
-def by_torch(row: str, precision: str, weights: list, checked: bool):
+def by_torch(
+    row: str, precision: str, weights: list, checked: bool, compiled: bool
+):
     import torch
     import torch_models
 
@@ -181,6 +183,8 @@ def by_torch(row: str, precision: str, weights: list, checked: bool):
         model.positions.weight.requires_grad_(not checked)
     else:
         model = torch_models.Recurrent(kind, weights)
+    if compiled:
+        model = torch.compile(model)
     trainer = torch_models.Trainer(model, precision)
     inputs, targets = (torch.tensor(t).long() for t in batch_of(row))
 
@@ -190,12 +194,17 @@ def by_torch(row: str, precision: str, weights: list, checked: bool):
     return train
 
 
-SIDES = {"ours": ours, "keras": by_keras, "pytorch": by_torch}
+SIDES = {
+    "ours": ours,
+    "keras": by_keras,
+    "pytorch": lambda *given: by_torch(*given, compiled=False),
+    "pytorch_compiled": lambda *given: by_torch(*given, compiled=True),
+}
 
 
 def work(side: str, row: str, precision: str, folder: Path) -> None:
     """Answers lines of numbers of steps, for the process that compares."""
-    if side == "pytorch":
+    if side.startswith("pytorch"):
         import torch  # noqa: F401
     else:
         from tflm.command_line import noise
@@ -205,8 +214,8 @@ def work(side: str, row: str, precision: str, folder: Path) -> None:
     bare = resident()
     with np.load(folder / "weights.npz") as kept:
         weights = [kept[name] for name in kept.files]
-    losses = SIDES[side](row, precision, weights, checked=True)(4)
-    train = SIDES[side](row, precision, weights, checked=False)
+    losses = SIDES[side](row, precision, weights, True)(4)
+    train = SIDES[side](row, precision, weights, False)
     train(3)
     print(json.dumps(losses), flush=True)
     for line in sys.stdin:
@@ -223,8 +232,8 @@ def work(side: str, row: str, precision: str, folder: Path) -> None:
 def compare(options: argparse.Namespace) -> dict:
     kind, _, batch_size, length = ROWS[options.row]
     names = [n for n in SIDES if n not in options.without]
-    if not has_torch() and "pytorch" in names:
-        names.remove("pytorch")
+    if not has_torch():
+        names = [name for name in names if not name.startswith("pytorch")]
     chosen = ["--row", options.row, "--precision", options.precision]
     with tempfile.TemporaryDirectory() as folder:
         chosen += ["--folder", folder]
@@ -257,7 +266,10 @@ def main() -> None:
     parser.add_argument("--row", choices=ROWS, default="gru-1024")
     parser.add_argument("--precision", default="bfloat16")
     parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--without", nargs="+", default=[], choices=SIDES)
+    # PyTorch's compiler takes a minute first; it was not faster.
+    parser.add_argument(
+        "--without", nargs="*", default=["pytorch_compiled"], choices=SIDES
+    )
     parser.add_argument("--results", type=Path, help="append the figures here")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

@@ -66,11 +66,10 @@ def scan(
     Returns:
         The outputs [B,T,U] in `dtype` and the states after the last step.
     """
-    there = (
-        None if mask is None else tf.transpose(mask)[:, tf.newaxis]
-    )  # [T,1,B]
-
-    units = states[0].shape[-1]
+    there = None
+    if mask is not None:
+        there = tf.transpose(mask)[:, tf.newaxis]  # [T,1,B]
+    units = weights[1].shape[0]
 
     def turned(values: tf.Tensor, by: int) -> tf.Tensor:
         return tf.roll(values, by * units, axis=-1) if cell.turned else values
