@@ -87,6 +87,7 @@ class RecurrentLanguageModel(NeuralLanguageModel):
                     units,
                     return_sequences=True,
                     return_state=True,
+                    recurrent_initializer=_Orthogonal(),
                     dtype=policy,
                     name="scan",
                 ),
@@ -166,6 +167,14 @@ class RecurrentLanguageModel(NeuralLanguageModel):
 
     def _state_names(self, index: int) -> list[str]:
         return [f"layer_{index}_{name}" for name in self.layer.state_names]
+
+
+@keras.saving.register_keras_serializable(package="tflm")
+class _Orthogonal(keras.initializers.Orthogonal):
+    """Keras's, made in float32: its decomposition has no bfloat16."""
+
+    def __call__(self, shape: Any, dtype: str | None = None) -> tf.Tensor:
+        return tf.cast(super().__call__(shape, "float32"), dtype or "float32")
 
 
 @keras.saving.register_keras_serializable(package="tflm")
