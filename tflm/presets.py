@@ -96,9 +96,16 @@ assignment is a a longth that import object:
         },
         ran="tiny Shakespeare, 1,115,394 characters, for 3 minutes, on 2 cores "
         "of a Xeon with AMX, with --train_file input.txt",
-        score="SCORE",
+        score="1.471 nats (2.122 bits) a character of the last 10%; seeds 1 "
+        "and 2: 1.471, 1.481 (Kneser-Ney 5-gram: 1.561)",
         sample="""
-SAMPLE
+GREMIO:
+Good morrow, neighbour from the fise yee to be nothing;
+Or else my brother there, oe for this fearful;
+Which in the matter's tears and all the seeators absence,
+But so will not help them for our spared,
+And make a capsing on the wime is to come hither.
+The laws of Rome, lords he set to mistress.
 """,
     ),
     "word-lstm": Preset(
