@@ -129,7 +129,7 @@ def of_other_settings():
 
 def states(rows, position=0):
     """The states that `initial_state` gives, at a position."""
-    cache = np.zeros((rows, 5, 2, 4), np.float32)
+    cache = np.zeros((rows, 2, 5, 4), np.float32)
     return {
         "position": np.full(rows, position, np.int32),
         "recent_ids": np.zeros((rows, 1024), np.int32),

@@ -48,7 +48,7 @@ class GPT(NeuralLanguageModel):
     >>> model = GPT(vocabulary_size=10, embedding_dim=8, num_heads=2, context=4)
     >>> logits, state = model(tf.constant([[2, 5, 7]]), return_state=True)
     >>> logits.shape, state["layer_0_keys"].shape
-    (TensorShape([1, 3, 10]), TensorShape([1, 4, 2, 4]))
+    (TensorShape([1, 3, 10]), TensorShape([1, 2, 4, 4]))
     """
 
     settings = (
