@@ -164,7 +164,7 @@ class Trainer:
         self.model = model
         self.bfloat16 = precision == "bfloat16"
         trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, 1e-3, eps=1e-7, fused=True)
+        self.optimizer = torch.optim.Adam(trained, 1e-3, eps=1e-14, fused=True)
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
         """One optimizer step; returns the loss before it, in nats."""
