@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tflm.layers import fused, scans
+from tflm.layers import fused, cells, scans
 
 B, T, D, U = 3, 7, 5, 6
 CELLS = {
-    "simple_rnn": (keras.layers.SimpleRNN, scans.SIMPLE_RNN),
-    "gru": (keras.layers.GRU, scans.GRU),
-    "lstm": (keras.layers.LSTM, scans.LSTM),
+    "simple_rnn": (keras.layers.SimpleRNN, cells.SIMPLE_RNN),
+    "gru": (keras.layers.GRU, cells.GRU),
+    "lstm": (keras.layers.LSTM, cells.LSTM),
 }
 
 
@@ -101,6 +101,6 @@ def test_batch_and_length_may_be_unknown_until_run_time(case):
 
 def test_without_xla_the_result_is_the_same(case, monkeypatch):
     cell, inputs, states, weights, expected = case
-    monkeypatch.setattr(fused, "_xla_works", lambda: False)
+    monkeypatch.setattr(fused, "xla_works", lambda: False)
     actual = _scan(cell, inputs, states, weights, tf.float32)
     _assert_close(actual, expected, 1e-5)

@@ -29,9 +29,9 @@ class Generator(Reader):
         allow_end: bool. Default True.
         reads_as: Optional `Generator` of another kind, made of the same: how
             prompts are read is traced once, and stands once in an export.
-        jit_compile: bool. Whether the model reads a token in one kernel made
-            by XLA, where that works: a second is lost at first, and a GPT is
-            then about twice as fast for few rows. Not for an export. Default
+        jit_compile: bool. Whether tokens are read and drawn in a kernel made
+            by XLA, where that works: some seconds are lost at first, and few
+            rows are then several times as fast. Not for an export. Default
             False.
 
     Raises:
@@ -63,6 +63,7 @@ class Generator(Reader):
             self.settings.no_repeat_ngram,
         )
         self._reads_as = reads_as
+        self.jit_compile = jit_compile
         self._step_model = fused(self._call) if jit_compile else self._call
         self.stops: StopStrings | None = None
         if self.settings.stop:
@@ -152,9 +153,15 @@ class Generator(Reader):
             ids[:, tf.newaxis], mask[:, tf.newaxis], state
         )
         if history is not None:
-            longer = self.constraints.remember(history, ids[:, tf.newaxis])
-            state["recent_ids"] = tf.where(mask[:, tf.newaxis], longer, history)
+            state["recent_ids"] = self._remembered(history, ids, mask)
         return logits[:, 0], state
+
+    def _remembered(
+        self, history: tf.Tensor, ids: tf.Tensor, mask: tf.Tensor
+    ) -> tf.Tensor:
+        """The last tokens read [B,N], ids [B] among them where `mask` [B]."""
+        longer = self.constraints.remember(history, ids[:, tf.newaxis])
+        return tf.where(mask[:, tf.newaxis], longer, history)
 
     def _allowed(self, logits: tf.Tensor, state: State) -> tf.Tensor:
         """The logits [B,V], or log-probabilities, that the rules leave."""

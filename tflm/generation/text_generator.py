@@ -10,11 +10,16 @@ import tensorflow as tf
 
 from tflm import sampling
 from tflm.generation.generator import Generator
-from tflm.generation.reader import like_rows, strings
+from tflm.generation.reader import like, like_rows, strings
 from tflm.generation.stop_strings import first_bytes
 from tflm.generation_settings import CALL_SETTINGS
+from tflm.layers.fused import fused, xla_works
+from tflm.models import Steps
 
 _REASONS = ("length", "end", "stop")
+# Tokens that are written at a time: what a block begins and ends with is then
+# little to each.
+_BLOCK = 32
 
 
 class TextGenerator(Generator):
@@ -34,6 +39,12 @@ class TextGenerator(Generator):
     >>> generated["num_tokens"].numpy().tolist()
     [2, 3]
     """
+
+    def __init__(self, *arguments: Any, **keywords: Any):
+        super().__init__(*arguments, **keywords)
+        # Strings are nothing for XLA.
+        self._fixed = self.jit_compile and not self.stops and xla_works()
+        self._write_block = fused(self._block) if self._fixed else self._block
 
     @functools.cached_property
     def texts(self) -> tf.types.experimental.PolymorphicFunction:
@@ -133,53 +144,118 @@ class TextGenerator(Generator):
     ) -> dict[str, Any]:
         """What follows prompts [B]: `ids` [B,(T)], `reason`, `kept` bytes."""
         last, state = self.read_prompts(prompt)
+        weights = self.model.step_weights()
         none = tf.zeros_like(limits)  # [B]
         rows = {
             "last": last,
             "state": state,
+            "limits": limits,
             "goes_on": limits > 0,
             "reason": none,
             "lengths": none,
         }
         if self.stops:
             rows |= {"follows": prompt, "stop_state": none, "kept": none}
+        # An empty array cannot be stacked: it begins with a block of nothing.
+        nothing = tf.zeros([_BLOCK, tf.size(prompt)], tf.int32)
+        blocks = tf.TensorArray(tf.int32, size=1, dynamic_size=True)
 
-        def step(
-            count: tf.Tensor, rows: dict[str, Any], steps: tf.TensorArray
+        def write(
+            count: tf.Tensor, rows: dict[str, Any], blocks: tf.TensorArray
         ) -> tuple:
-            goes_on = rows["goes_on"]
-            drawn, state = self._next(
-                rows["last"], goes_on, rows["state"], settings
-            )
-            ends = goes_on & (drawn == self.tokenizer.end_id)
-            grows = goes_on & ~ends
-            lengths = rows["lengths"] + tf.cast(grows, tf.int32)
-            reason = tf.where(ends, _REASONS.index("end"), rows["reason"])
-            after = {**rows, "last": drawn, "state": state, "lengths": lengths}
-            if self.stops:
-                text = self._text_behind(drawn, rows["follows"])
-                text = tf.where(grows, text, "")
-                stop_state, kept = self.stops.advance(rows["stop_state"], text)
-                met = grows & self.stops.met(stop_state)
-                reason = tf.where(met, _REASONS.index("stop"), reason)
-                grows &= ~met
-                after["follows"] = tf.where(text == "", rows["follows"], text)
-                after["stop_state"] = stop_state
-                after["kept"] = rows["kept"] + kept
-            after |= {"goes_on": grows & (lengths < limits), "reason": reason}
-            return count + 1, after, steps.write(count + 1, drawn)
+            rows, drawn = self._write_block(weights, rows, settings)
+            return count + 1, rows, blocks.write(count, drawn)
 
-        # What a row draws after its end is cut off by its length. The steps
-        # begin with the prompt's last ids: an empty array cannot be stacked.
-        steps = tf.TensorArray(tf.int32, size=1, dynamic_size=True)
-        _, rows, steps = tf.while_loop(
-            lambda count, rows, steps: tf.reduce_any(rows["goes_on"]),
-            step,
-            (tf.constant(0), rows, steps.write(0, last)),
+        _, rows, blocks = tf.while_loop(
+            lambda count, rows, blocks: tf.reduce_any(rows["goes_on"]),
+            write,
+            (tf.constant(1), rows, blocks.write(0, nothing)),
         )
-        drawn = tf.transpose(steps.stack()[1:])  # [B,S]
+        # What a row draws after its end is cut off by its length.
+        drawn = tf.transpose(blocks.concat()[_BLOCK:])  # [B,S]
         ids = tf.RaggedTensor.from_tensor(drawn, rows["lengths"])
         return {**rows, "ids": ids}
+
+    def _block(
+        self,
+        weights: tuple[tf.Tensor, ...],
+        rows: dict[str, Any],
+        settings: sampling.RowSettings,
+    ) -> tuple[dict[str, Any], tf.Tensor]:
+        """Writes the next tokens, int32 [_BLOCK,B], until no row goes on."""
+        state = dict(rows["state"])
+        history = state.pop("recent_ids", None)
+        numbers = sampling.uniforms(
+            settings.seed, state["position"] + 1, _BLOCK
+        )  # [_BLOCK,B]
+        steps = self.model.steps(state, _BLOCK, weights, self._fixed)
+        inner = {**rows, "state": steps.first}
+        if history is not None:
+            inner["recent_ids"] = history
+
+        def step(
+            count: tf.Tensor, rows: dict[str, Any], drawn: tf.Tensor
+        ) -> tuple:
+            rows, ids = self._write(steps, rows, settings, numbers[count])
+            now = tf.range(_BLOCK)[:, tf.newaxis] == count  # [_BLOCK,1]
+            return count + 1, rows, tf.where(now, ids, drawn)
+
+        _, inner, drawn = tf.while_loop(
+            lambda count, rows, drawn: (
+                (count < _BLOCK) & tf.reduce_any(rows["goes_on"])
+            ),
+            step,
+            (tf.constant(0), inner, tf.zeros_like(numbers, tf.int32)),
+        )
+        state = steps.last(inner.pop("state"))
+        if history is not None:
+            state["recent_ids"] = inner.pop("recent_ids")
+        return {**inner, "state": like(rows["state"], state)}, drawn
+
+    def _write(
+        self,
+        steps: Steps,
+        rows: dict[str, Any],
+        settings: sampling.RowSettings,
+        numbers: tf.Tensor,
+    ) -> tuple[dict[str, Any], tf.Tensor]:
+        """Reads a token of every row and draws the next, [B]."""
+        goes_on = rows["goes_on"]
+        logits, state = steps.read(rows["last"], goes_on, rows["state"])
+        after = {**rows, "state": like(rows["state"], state)}
+        if "recent_ids" in rows:
+            after["recent_ids"] = self._remembered(
+                rows["recent_ids"], rows["last"], goes_on
+            )
+        drawn = sampling.sample(
+            self._allowed(logits, after),
+            state["position"],
+            settings,
+            self.settings.min_p,
+            numbers,
+            self._fixed,
+        )
+        ends = goes_on & (drawn == self.tokenizer.end_id)
+        grows = goes_on & ~ends
+        lengths = rows["lengths"] + tf.cast(grows, tf.int32)
+        reason = tf.where(ends, _REASONS.index("end"), rows["reason"])
+        if self.stops:
+            text = self._text_behind(drawn, rows["follows"])
+            text = tf.where(grows, text, "")
+            stop_state, kept = self.stops.advance(rows["stop_state"], text)
+            met = grows & self.stops.met(stop_state)
+            reason = tf.where(met, _REASONS.index("stop"), reason)
+            grows &= ~met
+            after["follows"] = tf.where(text == "", rows["follows"], text)
+            after["stop_state"] = stop_state
+            after["kept"] = rows["kept"] + kept
+        after |= {
+            "last": drawn,
+            "lengths": lengths,
+            "goes_on": grows & (lengths < rows["limits"]),
+            "reason": reason,
+        }
+        return after, drawn
 
 
 def _signature() -> tuple[tf.TensorSpec, ...]:

@@ -14,13 +14,14 @@ def fused(function: Callable) -> Callable:
     @functools.wraps(function)
     def call(*arguments: Any) -> Any:
         # Asked for when it is called: TensorFlow is not started by an import.
-        return (compiled if _xla_works() else function)(*arguments)
+        return (compiled if xla_works() else function)(*arguments)
 
     return call
 
 
 @functools.cache
-def _xla_works() -> bool:
+def xla_works() -> bool:
+    """Whether XLA makes kernels for this machine."""
     try:
         with tf.init_scope():
             twice = tf.function(lambda x: x + x, jit_compile=True)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tflm.layers import scans
+from tflm.layers import cells, scans
 
 
 class Scanned(keras.layers.RNN):
@@ -21,8 +21,8 @@ class Scanned(keras.layers.RNN):
     `reset_after=False`, `recurrent_dropout`, `go_backwards`, `unroll`, float64.
     """
 
-    # The cell as `scans` has it, and the names of its states.
-    scan_cell: ClassVar[scans.Cell]
+    # The cell as `cells` has it, and the names of its states.
+    scan_cell: ClassVar[cells.Cell]
     state_names: ClassVar[tuple[str, ...]]
 
     def inner_loop(
@@ -71,20 +71,23 @@ class Scanned(keras.layers.RNN):
         mask: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         """Outputs [B,T,U] and last states, float32 [B,U], see `scans.scan`."""
-        kernel, recurrent = self.cell.kernel, self.cell.recurrent_kernel
-        weights = [tf.convert_to_tensor(w) for w in (kernel, recurrent)]
-        if self.use_bias:
-            bias = tf.convert_to_tensor(self.cell.bias)
-        else:
-            bias = tf.zeros([kernel.shape[1]])
         return scans.scan(
             self.scan_cell,
             tf.cast(inputs, self.compute_dtype),
             tuple(tf.cast(state, tf.float32) for state in states),
-            (*weights, bias),
+            self.tensors(),
             tf.as_dtype(self.compute_dtype),
             mask,
         )
+
+    def tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Kernel, recurrent kernel and bias; zeros where there is no bias."""
+        kernel, recurrent = self.cell.kernel, self.cell.recurrent_kernel
+        bias = self.cell.bias if self.use_bias else tf.zeros(kernel.shape[1:])
+        kernel, recurrent, bias = (
+            tf.convert_to_tensor(w) for w in (kernel, recurrent, bias)
+        )
+        return kernel, recurrent, bias
 
 
 # Their package tells them from the models of the same names.
@@ -102,7 +105,7 @@ class SimpleRNN(Scanned, keras.layers.SimpleRNN):
     TensorShape([2, 3, 4])
     """
 
-    scan_cell = scans.SIMPLE_RNN
+    scan_cell = cells.SIMPLE_RNN
     state_names = ("hidden",)
 
 
@@ -124,7 +127,7 @@ class GRU(Scanned, keras.layers.GRU):
     (TensorShape([2, 4]), TensorShape([2, 4]))
     """
 
-    scan_cell = scans.GRU
+    scan_cell = cells.GRU
     state_names = ("hidden",)
 
 
@@ -145,7 +148,7 @@ class LSTM(Scanned, keras.layers.LSTM):
     TensorShape([2, 4])
     """
 
-    scan_cell = scans.LSTM
+    scan_cell = cells.LSTM
     state_names = ("hidden", "cell")
 
 

@@ -11,35 +11,12 @@ Axes: B batch, T time, D width of the inputs, U units, G the gates' units.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
+from tflm.layers.cells import Cell, Tensors
 from tflm.layers.fused import fused
-
-Tensors = tuple[tf.Tensor, ...]
-
-
-class Cell(NamedTuple):
-    """The element-wise part of a recurrent cell; all of it float32 [.,B].
-
-    Attributes:
-        forward: Takes the projected inputs [G,B], the projected state [G,B],
-            both with their biases, and the states [U,B]; gives the new states
-            and what `backward` needs, stacked in one tensor.
-        backward: Takes that tensor, the hidden state before and the states'
-            gradients; gives the gradients of the gates, stacked, first G rows
-            those of the projected state and last G rows those of the
-            projected inputs, and the gradients of the earlier states that do
-            not pass through the weights.
-        turned: Whether the projected state has its last gate first. Where the
-            two projections differ in the gradient of one gate, all the
-            others' rows can be shared then.
-    """
-
-    forward: Callable[..., tuple[Tensors, tf.Tensor]]
-    backward: Callable[..., tuple[tf.Tensor, Tensors]]
-    turned: bool = False
 
 
 def scan(
@@ -53,7 +30,7 @@ def scan(
     """Runs a cell over time.
 
     Args:
-        cell: `SIMPLE_RNN`, `GRU` or `LSTM`.
+        cell: `cells.SIMPLE_RNN`, `cells.GRU` or `cells.LSTM`.
         inputs: float [B,T,D].
         states: float32 [B,U] each.
         weights: Kernel [D,G], recurrent kernel [U,G], bias [G] or, of inputs
@@ -129,10 +106,55 @@ def scan(
 
     # Keras hands variables over rounded where a layer is called by itself.
     kernel, recurrent, bias = (_float32(w) for w in weights)
-    if bias.shape.rank == 1:
-        bias = tf.stack([bias, tf.zeros_like(bias)])  # [2,G]
-    outputs, *last = run(inputs, kernel, recurrent, bias, *states)
+    outputs, *last = run(inputs, kernel, recurrent, _two_biases(bias), *states)
     return outputs, tuple(last)
+
+
+def advance(
+    cell: Cell,
+    inputs: tf.Tensor,
+    recurrent: tf.Tensor,
+    biases: tf.Tensor,
+    states: Tensors,
+    there: tf.Tensor,
+) -> Tensors:
+    """One step outside of training, on states that lie transposed.
+
+    Args:
+        cell: `cells.SIMPLE_RNN`, `cells.GRU` or `cells.LSTM`.
+        inputs: float [B,G], projected, without a bias.
+        recurrent: float [U,G], or transposed as `for_steps` gives it.
+        biases: float32 [2,G,1], of inputs and of state, see `for_steps`.
+        states: float32 [U,B] each.
+        there: bool [1,B]. Where it is False, the states stay as they are.
+
+    Returns:
+        The states after the step.
+    """
+    hidden = tf.cast(states[0], recurrent.dtype)
+    if recurrent.dtype == tf.bfloat16:
+        product = tf.matmul(recurrent, hidden)  # [G,B]
+    else:
+        product = tf.transpose(tf.matmul(hidden, recurrent, transpose_a=True))
+    of_inputs = _float32(tf.transpose(inputs)) + biases[0]
+    after, _ = cell.forward(of_inputs, _float32(product) + biases[1], *states)
+    return _where(there, after, states)
+
+
+def for_steps(
+    cell: Cell, recurrent: tf.Tensor, bias: tf.Tensor, dtype: tf.DType
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Recurrent kernel [U,G] and bias, as Keras keeps them, for `advance`."""
+    units = recurrent.shape[0]
+    bias = _two_biases(_float32(bias))  # [2,G]
+    recurrent = tf.cast(recurrent, dtype)
+    if cell.turned:
+        recurrent = tf.roll(recurrent, units, axis=1)
+        bias = tf.stack([bias[0], tf.roll(bias[1], units, axis=0)])
+    if dtype == tf.bfloat16:
+        # It reads rows of weights far faster than columns.
+        recurrent = tf.transpose(recurrent)
+    return recurrent, bias[:, :, tf.newaxis]
 
 
 def _forward(
@@ -263,74 +285,17 @@ def _where(there: tf.Tensor | None, new: Tensors, old: Tensors) -> Tensors:
     )
 
 
-def _simple_forward(
-    inputs: tf.Tensor, state: tf.Tensor, hidden: tf.Tensor
-) -> tuple[Tensors, tf.Tensor]:
-    hidden = tf.tanh(inputs + state)
-    return (hidden,), hidden
-
-
-def _simple_backward(
-    hidden: tf.Tensor, before: tf.Tensor, d_hidden: tf.Tensor
-) -> tuple[tf.Tensor, Tensors]:
-    return d_hidden * (1 - hidden * hidden), (tf.zeros_like(d_hidden),)
-
-
-def _gru_forward(
-    inputs: tf.Tensor, state: tf.Tensor, hidden: tf.Tensor
-) -> tuple[Tensors, tf.Tensor]:
-    z, r, c = tf.split(inputs, 3)
-    c_state, z_state, r_state = tf.split(state, 3)
-    z, r = tf.sigmoid(z + z_state), tf.sigmoid(r + r_state)
-    c = tf.tanh(c + r * c_state)
-    return (c + z * (hidden - c),), tf.concat([z, r, c, c_state], axis=0)
-
-
-def _gru_backward(
-    kept: tf.Tensor, hidden: tf.Tensor, d_hidden: tf.Tensor
-) -> tuple[tf.Tensor, Tensors]:
-    z, r, c, c_state = tf.split(kept, 4)
-    d_z = d_hidden * (hidden - c) * z * (1 - z)
-    d_c = d_hidden * (1 - z) * (1 - c * c)
-    d_r = d_c * c_state * r * (1 - r)
-    # The candidate's gradient differs by r between its two products.
-    return tf.concat([d_c * r, d_z, d_r, d_c], axis=0), (d_hidden * z,)
-
-
-def _lstm_forward(
-    inputs: tf.Tensor, state: tf.Tensor, hidden: tf.Tensor, cell: tf.Tensor
-) -> tuple[Tensors, tf.Tensor]:
-    i, f, g, o = tf.split(inputs + state, 4)
-    i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
-    new = f * cell + i * g
-    kept = tf.concat([i, f, g, o, cell], axis=0)
-    return (o * tf.tanh(new), new), kept
-
-
-def _lstm_backward(
-    kept: tf.Tensor, before: tf.Tensor, d_hidden: tf.Tensor, d_cell: tf.Tensor
-) -> tuple[tf.Tensor, Tensors]:
-    i, f, g, o, cell = tf.split(kept, 5)
-    tanh = tf.tanh(f * cell + i * g)
-    d_cell += d_hidden * o * (1 - tanh * tanh)
-    gates = [
-        d_cell * g * i * (1 - i),
-        d_cell * cell * f * (1 - f),
-        d_cell * i * (1 - g * g),
-        d_hidden * tanh * o * (1 - o),
-    ]
-    return tf.concat(gates, axis=0), (tf.zeros_like(d_hidden), d_cell * f)
-
-
-SIMPLE_RNN = Cell(_simple_forward, _simple_backward)
-GRU = Cell(_gru_forward, _gru_backward, turned=True)
-LSTM = Cell(_lstm_forward, _lstm_backward)
-
-
 def _flat(steps: tf.Tensor) -> tf.Tensor:
     """[T,I,B] as [I,T*B]."""
     rows = tf.transpose(steps, [1, 0, 2])
     return tf.reshape(rows, [tf.shape(rows)[0], -1])
+
+
+def _two_biases(bias: tf.Tensor) -> tf.Tensor:
+    """A bias of inputs and of state apart, [2,G], also where there is one."""
+    if bias.shape.rank == 1:
+        return tf.stack([bias, tf.zeros_like(bias)])
+    return bias
 
 
 def _float32(values: tf.Tensor) -> tf.Tensor:

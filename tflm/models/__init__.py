@@ -7,6 +7,7 @@ from tflm.models.gpt import GPT
 from tflm.models.language_model import LanguageModel, State
 from tflm.models.ngram import NGram
 from tflm.models.recurrent import GRU, LSTM, SimpleRNN
+from tflm.models.steps import Steps
 
 if keras.backend.backend() != "tensorflow":
     raise RuntimeError(
@@ -32,6 +33,7 @@ __all__ = [
     "NGram",
     "SimpleRNN",
     "State",
+    "Steps",
     "build",
 ]
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-State = dict[str, tf.Tensor]
+from tflm.models.steps import State, Steps
 
 
 class LanguageModel(keras.Model, abc.ABC):
@@ -61,6 +61,32 @@ class LanguageModel(keras.Model, abc.ABC):
         Returns:
             A flat dict of tensors, batch first.
         """
+
+    def step_weights(self) -> tuple[tf.Tensor, ...]:
+        """What `steps` can do with the weights once for many calls."""
+        return ()
+
+    def steps(
+        self,
+        state: State,
+        count: int,
+        weights: tuple[tf.Tensor, ...] | None = None,
+        fixed: bool = False,
+    ) -> Steps:
+        """Reads up to `count` tokens of each text one by one, see `Steps`.
+
+        Args:
+            state: As in a call.
+            count: int. Tokens of a text, at the most.
+            weights: Optional, what `step_weights` gave. Default None: it is
+                called.
+            fixed: bool. Whether shapes may depend on nothing but on shapes,
+                as XLA wants it. Default False.
+
+        Returns:
+            `Steps`, with this state to begin with.
+        """
+        return Steps(self, state)
 
     def nats(
         self,

@@ -119,6 +119,11 @@ class NeuralLanguageModel(LanguageModel):
         hidden, state = self.hidden(
             ids, mask, initial_state, return_state, training
         )
+        logits = self.logits(hidden)
+        return (logits, state) if return_state else logits
+
+    def logits(self, hidden: tf.Tensor) -> tf.Tensor:
+        """float32 [B,T,V] of what `hidden` gave, [B,T,W]."""
         if self.projection is not None:
             logits = dense(self.projection, hidden, training=False)
         else:
@@ -127,8 +132,7 @@ class NeuralLanguageModel(LanguageModel):
                 "btd,vd->btv", hidden, tf.cast(table, hidden.dtype)
             )
             logits += tf.cast(bias, logits.dtype)
-        logits = tf.cast(logits, tf.float32)  # [B,T,V]
-        return (logits, state) if return_state else logits
+        return tf.cast(logits, tf.float32)
 
     def training_nats(
         self,

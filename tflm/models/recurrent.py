@@ -9,8 +9,10 @@ import keras
 import tensorflow as tf
 
 from tflm import layers
+from tflm.models import recurrent_steps
 from tflm.models.language_model import State, advance
 from tflm.models.neural import NeuralLanguageModel
+from tflm.models.recurrent_steps import RecurrentSteps
 
 
 class RecurrentLanguageModel(NeuralLanguageModel):
@@ -134,7 +136,7 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         state: State = {"position": position}
         hidden = self.dropouts[0](self.embed(ids), training=training)
         for index, layer in enumerate(self.recurrent):
-            names = self._state_names(index)
+            names = self.state_names(index)
             before = tuple(initial_state[name] for name in names)
             hidden, after = layer(
                 hidden, before, mask=mask, training=training
@@ -145,10 +147,24 @@ class RecurrentLanguageModel(NeuralLanguageModel):
             hidden = self.bridge(hidden)  # [B,T,D]
         return hidden, state
 
+    def step_weights(self) -> tuple[tf.Tensor, ...]:
+        return recurrent_steps.step_weights(self)
+
+    def steps(
+        self,
+        state: State,
+        count: int,
+        weights: tuple[tf.Tensor, ...] | None = None,
+        fixed: bool = False,
+    ) -> RecurrentSteps:
+        if weights is None:
+            weights = self.step_weights()
+        return RecurrentSteps(self, state, weights)
+
     def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
         state = {"position": tf.zeros([batch_size], tf.int32)}
         for index in range(self.num_layers):
-            for name in self._state_names(index):
+            for name in self.state_names(index):
                 state[name] = tf.zeros([batch_size, self.units])
         return state
 
@@ -165,7 +181,8 @@ class RecurrentLanguageModel(NeuralLanguageModel):
             "num_sampled": self.num_sampled,
         }
 
-    def _state_names(self, index: int) -> list[str]:
+    def state_names(self, index: int) -> list[str]:
+        """What the parts of a layer's state are called."""
         return [f"layer_{index}_{name}" for name in self.layer.state_names]
 
 

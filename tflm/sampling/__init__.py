@@ -2,7 +2,7 @@
 
 from tflm.sampling.beam_search import Beams, Rules, beam_search
 from tflm.sampling.constraints import Constraints
-from tflm.sampling.draw import draw, greedy, sample
+from tflm.sampling.draw import draw, draw_by, greedy, sample
 from tflm.sampling.filters import (
     ban,
     filter_logits,
@@ -18,6 +18,7 @@ from tflm.sampling.settings import (
     checked_rows,
     row_settings,
 )
+from tflm.sampling.uniforms import uniforms
 
 __all__ = [
     "SETTINGS",
@@ -29,6 +30,7 @@ __all__ = [
     "beam_search",
     "checked_rows",
     "draw",
+    "draw_by",
     "filter_logits",
     "greedy",
     "keep_min_p",
@@ -38,4 +40,5 @@ __all__ = [
     "row_settings",
     "sample",
     "scale",
+    "uniforms",
 ]

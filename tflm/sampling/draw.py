@@ -12,6 +12,8 @@ def sample(
     positions: tf.Tensor,
     settings: RowSettings,
     min_p: float = 0.0,
+    numbers: tf.Tensor | None = None,
+    fixed: bool = False,
 ) -> tf.Tensor:
     """Chooses every row's next id by its own settings.
 
@@ -23,6 +25,9 @@ def sample(
         positions: int32[B], the tokens read when the logits were computed.
         settings: Settings of each row, from `row_settings`.
         min_p: float, for all rows, see `keep_min_p`. Default 0: off.
+        numbers: Optional float64[B], what `uniforms` gives for these
+            positions: the choice is the same, and faster. Default None.
+        fixed: bool. See `filter_logits`. Default False.
 
     Returns:
         int32[B].
@@ -38,8 +43,11 @@ def sample(
     random = settings.temperature > 0
 
     def drawn() -> tf.Tensor:
-        narrowed = filter_logits(logits, settings, min_p)
-        ids = draw(narrowed, settings.seed, positions)
+        narrowed = filter_logits(logits, settings, min_p, fixed)
+        if numbers is None:
+            ids = draw(narrowed, settings.seed, positions)
+        else:
+            ids = draw_by(narrowed, numbers)
         return tf.where(random, ids, likeliest)
 
     return tf.cond(tf.reduce_any(random), drawn, lambda: likeliest)
@@ -84,3 +92,28 @@ def draw(
     return tf.map_fn(
         draw_row, (logits, seeds, positions), fn_output_signature=tf.int32
     )
+
+
+def draw_by(logits: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
+    """Draws as `draw` does, by numbers that were worked out before.
+
+    Args:
+        logits: float32[B,V].
+        numbers: float64[B], from `uniforms` with the seeds and positions.
+
+    Returns:
+        int32[B]. V, which is no id, for a row that has no probabilities.
+
+    Example:
+    >>> from tflm.sampling import uniforms
+    >>> logits, seeds = tf.zeros([2, 9]), tf.constant([3, 4])
+    >>> [numbers] = uniforms(seeds, tf.constant([1, 1]))
+    >>> same = draw_by(logits, numbers) == draw(logits, seeds, [1, 1])
+    >>> same.numpy().tolist()
+    [True, True]
+    """
+    logits = tf.cast(logits, tf.float64)
+    shares = tf.exp(logits - tf.reduce_max(logits, axis=1, keepdims=True))
+    sums = tf.cumsum(shares, axis=1)  # [B,V]
+    found = numbers[:, tf.newaxis] * sums[:, -1:]
+    return tf.math.count_nonzero(~(sums > found), axis=1, dtype=tf.int32)

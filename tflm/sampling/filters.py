@@ -18,7 +18,10 @@ _LOWEST_TEMPERATURE = 1e-30
 
 
 def filter_logits(
-    logits: tf.Tensor, settings: RowSettings, min_p: float = 0.0
+    logits: tf.Tensor,
+    settings: RowSettings,
+    min_p: float = 0.0,
+    fixed: bool = False,
 ) -> tf.Tensor:
     """Applies temperature, top-k, top-p and min-p, in this order.
 
@@ -26,6 +29,8 @@ def filter_logits(
         logits: float32[B,V], the banned ids already out.
         settings: Settings of each row, from `row_settings`.
         min_p: float, for all rows, see `keep_min_p`. Default 0: off.
+        fixed: bool. Whether all logits are put in order instead of as many as
+            the settings ask for, as XLA wants it. Default False.
 
     Returns:
         float32[B,V].
@@ -37,8 +42,8 @@ def filter_logits(
     array([[-inf,   6.,   4.]], dtype=float32)
     """
     logits = scale(logits, settings.temperature)
-    logits = keep_top_k(logits, settings.top_k)
-    logits = keep_top_p(logits, settings.top_p)
+    logits = keep_top_k(logits, settings.top_k, fixed)
+    logits = keep_top_p(logits, settings.top_p, fixed)
     return keep_min_p(logits, min_p) if min_p else logits
 
 
@@ -66,7 +71,9 @@ def scale(logits: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
     )
 
 
-def keep_top_k(logits: tf.Tensor, top_k: tf.Tensor) -> tf.Tensor:
+def keep_top_k(
+    logits: tf.Tensor, top_k: tf.Tensor, fixed: bool = False
+) -> tf.Tensor:
     """Keeps exactly the `top_k` highest of each row, int32[B]; 0 is off.
 
     >>> row = tf.constant([[1.0, 3.0, 3.0, 2.0]])
@@ -78,13 +85,15 @@ def keep_top_k(logits: tf.Tensor, top_k: tf.Tensor) -> tf.Tensor:
 
     def filtered() -> tf.Tensor:
         counts = tf.where(on, top_k, vocabulary_size)
-        ordered = tf.math.top_k(logits, tf.reduce_max(counts)).values  # [B,K]
+        ordered = _ordered(logits, None if fixed else tf.reduce_max(counts))
         return _keep_highest(logits, ordered, counts)
 
     return _where_on(on, logits, filtered)
 
 
-def keep_top_p(logits: tf.Tensor, top_p: tf.Tensor) -> tf.Tensor:
+def keep_top_p(
+    logits: tf.Tensor, top_p: tf.Tensor, fixed: bool = False
+) -> tf.Tensor:
     """Keeps the fewest tokens whose probability reaches `top_p`, float32[B].
 
     The likeliest come first: a token stays while those before it have
@@ -99,7 +108,7 @@ def keep_top_p(logits: tf.Tensor, top_p: tf.Tensor) -> tf.Tensor:
     def filtered() -> tf.Tensor:
         # Only what earlier filters left needs an order.
         left = tf.math.count_nonzero(logits > _OUT, axis=1, dtype=tf.int32)
-        ordered = tf.math.top_k(logits, tf.reduce_max(left)).values  # [B,K]
+        ordered = _ordered(logits, None if fixed else tf.reduce_max(left))
         # float64: sums of many small float32 numbers miss the bound.
         shares = tf.nn.softmax(tf.cast(ordered, tf.float64))
         before = tf.cumsum(shares, axis=1, exclusive=True)
@@ -131,6 +140,11 @@ def _where_on(
 ) -> tf.Tensor:
     """The filtered logits, computed only if a row has the filter on."""
     return tf.cond(tf.reduce_any(on), filtered, lambda: logits)
+
+
+def _ordered(logits: tf.Tensor, count: tf.Tensor | None) -> tf.Tensor:
+    """The highest of each row, [B,K], as many or all."""
+    return tf.math.top_k(logits, logits.shape[1] if count is None else count)[0]
 
 
 def _keep_highest(
