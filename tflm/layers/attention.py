@@ -5,13 +5,14 @@ K keys (those of the ring and the new ones).
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tflm.layers import heads
+from tflm.layers import heads, rings
 from tflm.layers.dense import dense, product_and_bias
 
 _WAVELENGTH = 10_000.0
@@ -43,6 +44,9 @@ class CachedAttention(keras.layers.Layer):
             returned.
         position: int32 [B]. Positions before this call; goes with `ring`.
         norm: Optional LayerNorm whose `normalize` gave the inputs.
+        ahead: Optional, takes queries, keys and values of one position,
+            [B,H,1,W] each, and gives what is attended to and what to return
+            for the ring, see `rings_ahead`.
         training: Optional bool, for dropout.
 
     Returns:
@@ -88,32 +92,25 @@ class CachedAttention(keras.layers.Layer):
         inputs: tf.Tensor,
         positions: tf.Tensor,
         mask: tf.Tensor | None = None,
-        ring: tuple[tf.Tensor, tf.Tensor] | None = None,
+        ring: rings.Pair | None = None,
         position: tf.Tensor | None = None,
         norm: keras.layers.LayerNormalization | None = None,
+        ahead: Callable | None = None,
         training: bool | None = None,
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
+    ) -> tuple[tf.Tensor, rings.Pair | None]:
         # Forward graph
         queries, keys, values = self._split(inputs, positions, norm, training)
-        after = None
-        if ring is None or position is None:
-            seen = self._seen(positions, positions, mask)
-        elif inputs.shape[1] == 1 and not training:
-            after = self._written(ring, keys, values, position, mask)
-            keys, values = after
-            filled = tf.range(self.context) <= position[:, None]  # [B,C]
-            seen = filled[:, None]
+        if ahead is not None:
+            mixed, after = ahead(queries, keys, values)
         else:
-            after = self._turn(ring, (keys, values), position, mask)
-            keys, values = (
-                tf.concat([tf.cast(old, part.dtype), part], axis=2)
-                for old, part in zip(ring, (keys, values), strict=True)
-            )  # [B,H,K,W]
-            seen = self._seen_behind(positions, position, mask)
-        if training:
-            mixed = self._attend(queries, keys, values, seen)
-        else:
-            mixed = _mixed(queries, keys, values, seen)
+            mixed, after = self._mix(
+                (queries, keys, values),
+                positions,
+                mask,
+                ring,
+                position,
+                training,
+            )
         mixed = tf.transpose(mixed, [0, 2, 1, 3])  # [B,T,H,W]
         mixed = tf.reshape(mixed, tf.shape(inputs))
         return dense(self.output_projection, mixed, training), after
@@ -130,6 +127,36 @@ class CachedAttention(keras.layers.Layer):
             "dropout": self.dropout,
             "rotary": self.rotary,
         }
+
+    def _mix(
+        self,
+        parts: tuple[tf.Tensor, tf.Tensor, tf.Tensor],
+        positions: tf.Tensor,
+        mask: tf.Tensor | None,
+        ring: rings.Pair | None,
+        position: tf.Tensor | None,
+        training: bool | None,
+    ) -> tuple[tf.Tensor, rings.Pair | None]:
+        """What is attended to, [B,H,T,W], and the ring after."""
+        queries, keys, values = parts
+        after = None
+        if ring is None or position is None:
+            seen = self._seen(positions, positions, mask)
+        elif queries.shape[2] == 1 and not training:
+            after = rings.written(ring, (keys, values), position, mask)
+            keys, values = after
+            filled = tf.range(self.context) <= position[:, None]  # [B,C]
+            seen = filled[:, None]
+        else:
+            after = rings.turned(ring, (keys, values), position, mask)
+            keys, values = (
+                tf.concat([tf.cast(old, part.dtype), part], axis=2)
+                for old, part in zip(ring, (keys, values), strict=True)
+            )  # [B,H,K,W]
+            seen = self._seen_behind(positions, position, mask)
+        if training:
+            return self._attend(queries, keys, values, seen), after
+        return _mixed(queries, keys, values, seen), after
 
     def _split(
         self,
@@ -173,7 +200,7 @@ class CachedAttention(keras.layers.Layer):
         self, positions: tf.Tensor, position: tf.Tensor, mask: tf.Tensor | None
     ) -> tf.Tensor:
         """The same of the ring's keys and the new ones."""
-        slots, filled = self._slots(position)  # [B,C]
+        slots = rings.slots(position, self.context)  # [B,C]
         shape = [tf.shape(position)[0], tf.shape(positions)[1]]
         if mask is None:
             mask = tf.ones(shape, tf.bool)
@@ -181,7 +208,7 @@ class CachedAttention(keras.layers.Layer):
         return self._seen(
             positions,
             tf.concat([slots, positions], axis=1),
-            tf.concat([filled, mask], axis=1),
+            tf.concat([slots >= 0, mask], axis=1),
         )
 
     def _attend(
@@ -197,70 +224,6 @@ class CachedAttention(keras.layers.Layer):
             shape = [*tf.unstack(tf.shape(queries)[:3]), tf.shape(keys)[2]]
             kept = self.drop(tf.ones(shape, queries.dtype), training=True)
         return heads.attend(queries, keys, values, seen, kept)
-
-    def _slots(self, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The position in each slot [B,C] before `position`; if there is."""
-        newest = position[:, None] - 1  # [B,1]
-        slots = newest - (newest - tf.range(self.context)) % self.context
-        return slots, slots >= 0
-
-    def _written(
-        self,
-        ring: tuple[tf.Tensor, tf.Tensor],
-        keys: tf.Tensor,
-        values: tf.Tensor,
-        position: tf.Tensor,
-        mask: tf.Tensor | None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The ring with one new position's keys and values [B,H,1,W].
-
-        In place, where nothing else holds the ring: its size costs nothing.
-        """
-        slot = position[:, None] % self.context  # [B,1]
-        slot = tf.repeat(slot, self.num_heads, axis=1)  # [B,H]
-        rows, numbers = (tf.range(size) for size in tf.unstack(tf.shape(slot)))
-        row, head = tf.meshgrid(rows, numbers, indexing="ij")
-        indices = tf.stack([row, head, slot], axis=2)  # [B,H,3]
-        written = []
-        for old, new in zip(ring, (keys, values), strict=True):
-            new = tf.cast(new[:, :, 0], tf.float32)  # [B,H,W]
-            if mask is not None:
-                kept = tf.gather_nd(old, indices)
-                new = tf.where(mask[:, :, None], new, kept)
-            written.append(tf.tensor_scatter_nd_update(old, indices, new))
-        return written[0], written[1]
-
-    def _turn(
-        self,
-        ring: tuple[tf.Tensor, tf.Tensor],
-        new: tuple[tf.Tensor, tf.Tensor],
-        position: tf.Tensor,
-        mask: tf.Tensor | None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The ring with the new keys and values in their slots."""
-        time = tf.shape(new[0])[2]
-        if mask is None:
-            count = tf.fill(tf.shape(position), time)  # [B]
-        else:
-            read = tf.cumsum(tf.cast(mask, tf.int32), axis=1)  # [B,T]
-            count = read[:, -1]
-        slots, _ = self._slots(position + count)  # [B,C]
-        order = slots - position[:, None]  # among the new that are read
-        if mask is not None:
-            order = tf.searchsorted(read, order + 1)
-        fresh = (slots >= position[:, None])[:, None, :, None]
-        order = tf.clip_by_value(order, 0, time - 1)
-        keys, values = (
-            tf.where(
-                fresh,
-                tf.gather(
-                    tf.cast(values, tf.float32), order, axis=2, batch_dims=1
-                ),
-                old,
-            )
-            for values, old in zip(new, ring, strict=True)
-        )
-        return keys, values
 
 
 def _mixed(

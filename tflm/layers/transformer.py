@@ -3,6 +3,7 @@
 Axes: B batch, T time, D width.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -78,6 +79,7 @@ class TransformerBlock(keras.layers.Layer):
         mask: tf.Tensor | None = None,
         ring: tuple[tf.Tensor, tf.Tensor] | None = None,
         position: tf.Tensor | None = None,
+        ahead: Callable | None = None,
         training: bool | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
         # Forward graph
@@ -89,6 +91,7 @@ class TransformerBlock(keras.layers.Layer):
             mask=mask,
             ring=ring,
             position=position,
+            ahead=ahead,
             training=training,
         )
         hidden = inputs + self.drop(attended, training=training)  # [B,T,D]

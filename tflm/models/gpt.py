@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tflm import layers
 from tflm.layers.dense import normalized
+from tflm.models.gpt_steps import GPTSteps
 from tflm.models.language_model import State, advance
 from tflm.models.neural import NeuralLanguageModel
 
@@ -151,6 +152,15 @@ class GPT(NeuralLanguageModel):
             if ring is not None:
                 state.update(zip(names, ring, strict=True))
         return normalized(self.norm, hidden, training), state
+
+    def steps(
+        self,
+        state: State,
+        count: int,
+        weights: tuple[tf.Tensor, ...] | None = None,
+        fixed: bool = False,
+    ) -> GPTSteps:
+        return GPTSteps(self, state, count, fixed)
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
         width = self.embedding_dim // self.num_heads
