@@ -14,12 +14,14 @@ from tflm.generation.reader import like, like_rows, strings
 from tflm.generation.stop_strings import first_bytes
 from tflm.generation_settings import CALL_SETTINGS
 from tflm.layers.fused import fused, xla_works
-from tflm.models import Steps
+from tflm.models import State, Steps
 
 _REASONS = ("length", "end", "stop")
 # Tokens that are written at a time: what a block begins and ends with is then
-# little to each.
-_BLOCK = 32
+# little to each, and what it carries is little, too.
+_BLOCK = 16
+# Rows that XLA's products, made for one core, are fast enough for.
+_FEW = 8
 
 
 class TextGenerator(Generator):
@@ -42,9 +44,11 @@ class TextGenerator(Generator):
 
     def __init__(self, *arguments: Any, **keywords: Any):
         super().__init__(*arguments, **keywords)
+        self._steps = self.model.steps(_BLOCK)
+        self._fixed_steps: Steps | None = None
         # Strings are nothing for XLA.
-        self._fixed = self.jit_compile and not self.stops and xla_works()
-        self._write_block = fused(self._block) if self._fixed else self._block
+        if self.jit_compile and not self.stops and xla_works():
+            self._fixed_steps = self.model.steps(_BLOCK, fixed=True)
 
     @functools.cached_property
     def texts(self) -> tf.types.experimental.PolymorphicFunction:
@@ -144,11 +148,9 @@ class TextGenerator(Generator):
     ) -> dict[str, Any]:
         """What follows prompts [B]: `ids` [B,(T)], `reason`, `kept` bytes."""
         last, state = self.read_prompts(prompt)
-        weights = self.model.step_weights()
         none = tf.zeros_like(limits)  # [B]
         rows = {
             "last": last,
-            "state": state,
             "limits": limits,
             "goes_on": limits > 0,
             "reason": none,
@@ -156,89 +158,118 @@ class TextGenerator(Generator):
         }
         if self.stops:
             rows |= {"follows": prompt, "stop_state": none, "kept": none}
-        # An empty array cannot be stacked: it begins with a block of nothing.
-        nothing = tf.zeros([_BLOCK, tf.size(prompt)], tf.int32)
-        blocks = tf.TensorArray(tf.int32, size=1, dynamic_size=True)
 
-        def write(
-            count: tf.Tensor, rows: dict[str, Any], blocks: tf.TensorArray
-        ) -> tuple:
-            rows, drawn = self._write_block(weights, rows, settings)
-            return count + 1, rows, blocks.write(count, drawn)
+        def write(steps: Steps) -> tuple[dict[str, Any], tf.Tensor]:
+            return self._write(steps, rows, state, settings)
 
-        _, rows, blocks = tf.while_loop(
-            lambda count, rows, blocks: tf.reduce_any(rows["goes_on"]),
-            write,
-            (tf.constant(1), rows, blocks.write(0, nothing)),
-        )
+        if self._fixed_steps is None:
+            rows, drawn = write(self._steps)
+        else:
+            rows, drawn = tf.cond(
+                tf.size(prompt) <= _FEW,
+                lambda: write(self._fixed_steps),
+                lambda: write(self._steps),
+            )
         # What a row draws after its end is cut off by its length.
-        drawn = tf.transpose(blocks.concat()[_BLOCK:])  # [B,S]
         ids = tf.RaggedTensor.from_tensor(drawn, rows["lengths"])
         return {**rows, "ids": ids}
-
-    def _block(
-        self,
-        weights: tuple[tf.Tensor, ...],
-        rows: dict[str, Any],
-        settings: sampling.RowSettings,
-    ) -> tuple[dict[str, Any], tf.Tensor]:
-        """Writes the next tokens, int32 [_BLOCK,B], until no row goes on."""
-        state = dict(rows["state"])
-        history = state.pop("recent_ids", None)
-        numbers = sampling.uniforms(
-            settings.seed, state["position"] + 1, _BLOCK
-        )  # [_BLOCK,B]
-        steps = self.model.steps(state, _BLOCK, weights, self._fixed)
-        inner = {**rows, "state": steps.first}
-        if history is not None:
-            inner["recent_ids"] = history
-
-        def step(
-            count: tf.Tensor, rows: dict[str, Any], drawn: tf.Tensor
-        ) -> tuple:
-            rows, ids = self._write(steps, rows, settings, numbers[count])
-            now = tf.range(_BLOCK)[:, tf.newaxis] == count  # [_BLOCK,1]
-            return count + 1, rows, tf.where(now, ids, drawn)
-
-        _, inner, drawn = tf.while_loop(
-            lambda count, rows, drawn: (
-                (count < _BLOCK) & tf.reduce_any(rows["goes_on"])
-            ),
-            step,
-            (tf.constant(0), inner, tf.zeros_like(numbers, tf.int32)),
-        )
-        state = steps.last(inner.pop("state"))
-        if history is not None:
-            state["recent_ids"] = inner.pop("recent_ids")
-        return {**inner, "state": like(rows["state"], state)}, drawn
 
     def _write(
         self,
         steps: Steps,
         rows: dict[str, Any],
+        state: State,
         settings: sampling.RowSettings,
-        numbers: tf.Tensor,
     ) -> tuple[dict[str, Any], tf.Tensor]:
-        """Reads a token of every row and draws the next, [B]."""
-        goes_on = rows["goes_on"]
-        logits, state = steps.read(rows["last"], goes_on, rows["state"])
-        after = {**rows, "state": like(rows["state"], state)}
-        if "recent_ids" in rows:
-            after["recent_ids"] = self._remembered(
-                rows["recent_ids"], rows["last"], goes_on
-            )
-        drawn = sampling.sample(
-            self._allowed(logits, after),
-            state["position"],
-            settings,
-            self.settings.min_p,
-            numbers,
-            self._fixed,
+        """Writes block after block, int32 [B,S], until no row goes on."""
+        state = dict(state)
+        history = state.pop("recent_ids", None)
+        state = steps.begin(state)
+        if history is not None:
+            state["recent_ids"] = history
+        weights = steps.weights()
+        write_block = functools.partial(self._block, steps)
+        if steps.fixed:
+            write_block = fused(write_block)
+        # An empty array cannot be stacked: it begins with a block of nothing.
+        nothing = tf.zeros([_BLOCK, tf.size(rows["limits"])], tf.int32)
+        blocks = tf.TensorArray(tf.int32, size=1, dynamic_size=True)
+
+        def block(
+            count: tf.Tensor,
+            rows: dict[str, Any],
+            state: State,
+            blocks: tf.TensorArray,
+        ) -> tuple:
+            rows, after, drawn = write_block(weights, rows, state, settings)
+            state = like(state, after)
+            return count + 1, rows, state, blocks.write(count, drawn)
+
+        _, rows, _, blocks = tf.while_loop(
+            lambda count, rows, *_: tf.reduce_any(rows["goes_on"]),
+            block,
+            (tf.constant(1), rows, state, blocks.write(0, nothing)),
         )
+        return rows, tf.transpose(blocks.concat()[_BLOCK:])
+
+    def _block(
+        self,
+        steps: Steps,
+        weights: tuple[tf.Tensor, ...],
+        rows: dict[str, Any],
+        state: State,
+        settings: sampling.RowSettings,
+    ) -> tuple[dict[str, Any], State, tf.Tensor]:
+        """Writes the next tokens, int32 [_BLOCK,B]."""
+        numbers = sampling.uniforms(
+            settings.seed, state["position"] + 1, _BLOCK
+        )  # [_BLOCK,B]
+
+        def token(
+            count: tf.Tensor,
+            rows: dict[str, Any],
+            state: State,
+            drawn: tf.Tensor,
+        ) -> tuple:
+            last, goes_on, before = rows["last"], rows["goes_on"], dict(state)
+            history = before.pop("recent_ids", None)
+            logits, after = steps.read(weights, last, goes_on, before)
+            if history is not None:
+                after["recent_ids"] = self._remembered(history, last, goes_on)
+            ids = sampling.sample(
+                self._allowed(logits, after),
+                after["position"],
+                settings,
+                self.settings.min_p,
+                numbers[count],
+                steps.fixed,
+            )
+            now = tf.range(_BLOCK)[:, tf.newaxis] == count  # [_BLOCK,1]
+            drawn = tf.where(now, ids, drawn)
+            return count + 1, self._grown(rows, ids), like(state, after), drawn
+
+        none = tf.zeros_like(numbers, tf.int32)
+        _, rows, state, drawn = tf.while_loop(
+            lambda count, rows, *_: (
+                (count < _BLOCK) & tf.reduce_any(rows["goes_on"])
+            ),
+            token,
+            (tf.constant(0), rows, state, none),
+        )
+        history = state.pop("recent_ids", None)
+        state = steps.turn(state)
+        if history is not None:
+            state["recent_ids"] = history
+        return rows, state, drawn
+
+    def _grown(self, rows: dict[str, Any], drawn: tf.Tensor) -> dict[str, Any]:
+        """The rows with a token drawn for each, [B]."""
+        goes_on = rows["goes_on"]
         ends = goes_on & (drawn == self.tokenizer.end_id)
         grows = goes_on & ~ends
         lengths = rows["lengths"] + tf.cast(grows, tf.int32)
         reason = tf.where(ends, _REASONS.index("end"), rows["reason"])
+        after = {**rows, "last": drawn, "lengths": lengths}
         if self.stops:
             text = self._text_behind(drawn, rows["follows"])
             text = tf.where(grows, text, "")
@@ -249,13 +280,8 @@ class TextGenerator(Generator):
             after["follows"] = tf.where(text == "", rows["follows"], text)
             after["stop_state"] = stop_state
             after["kept"] = rows["kept"] + kept
-        after |= {
-            "last": drawn,
-            "lengths": lengths,
-            "goes_on": grows & (lengths < rows["limits"]),
-            "reason": reason,
-        }
-        return after, drawn
+        after |= {"goes_on": grows & (lengths < rows["limits"])}
+        return after | {"reason": reason}
 
 
 def _signature() -> tuple[tf.TensorSpec, ...]:

@@ -111,8 +111,7 @@ class CachedAttention(keras.layers.Layer):
                 position,
                 training,
             )
-        mixed = tf.transpose(mixed, [0, 2, 1, 3])  # [B,T,H,W]
-        mixed = tf.reshape(mixed, tf.shape(inputs))
+        mixed = tf.reshape(_exchanged(mixed), tf.shape(inputs))
         return dense(self.output_projection, mixed, training), after
 
     def compute_mask(self, *unused: Any, **also: Any) -> None:
@@ -173,16 +172,15 @@ class CachedAttention(keras.layers.Layer):
             return heads.split_heads(joined, bias, self.num_heads, angles)
         joined = dense(self.projection, inputs, training)  # [B,T,3D]
         batch, time, _ = tf.unstack(tf.shape(inputs))
-        joined = tf.reshape(joined, [batch, time, 3, self.num_heads, width])
-        split = tf.unstack(tf.transpose(joined, [2, 0, 3, 1, 4]))
+        joined = tf.reshape(joined, [batch, time, 3 * self.num_heads, width])
+        joined = _exchanged(joined)  # [B,3H,T,W]
+        turned, values = tf.split(
+            joined, [2 * self.num_heads, self.num_heads], axis=1
+        )
         if angles is not None:
-            split[:2] = [
-                tf.cast(
-                    heads.turn(tf.cast(part, tf.float32), *angles), part.dtype
-                )
-                for part in split[:2]
-            ]
-        queries, keys, values = split
+            turned = heads.turn(tf.cast(turned, tf.float32), *angles)
+            turned = tf.cast(turned, values.dtype)
+        queries, keys = tf.split(turned, 2, axis=1)
         return queries, keys, values
 
     def _seen(
@@ -235,6 +233,14 @@ def _mixed(
     scores = tf.cast(scores, tf.float32) / math.sqrt(queries.shape[-1])
     weights = tf.nn.softmax(tf.where(seen[:, None], scores, _NEVER))
     return tf.matmul(tf.cast(weights, dtype), tf.cast(values, dtype))
+
+
+def _exchanged(parts: tf.Tensor) -> tf.Tensor:
+    """[B,T,I,W] as [B,I,T,W] or the other way round."""
+    batch, first, second, _ = tf.unstack(tf.shape(parts))
+    if 1 in parts.shape[1:3]:  # nothing changes its place
+        return tf.reshape(parts, [batch, second, first, parts.shape[3]])
+    return tf.transpose(parts, [0, 2, 1, 3])
 
 
 def rotation(positions: tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,90 +1,96 @@
-"""A GPT that reads token by token, its rings left as they are meanwhile.
+"""A GPT that reads token by token, with a buffer behind its earlier keys.
 
-Axes: B batch, S tokens read, V vocabulary.
+Axes: B batch, H heads, W width of a head, F earlier positions, S positions of
+a block, V vocabulary.
 """
-
-from typing import Any
 
 import tensorflow as tf
 
-from tflm.layers import rings
+from tflm.layers import rings_ahead
 from tflm.layers.dense import normalized
-from tflm.layers.rings_ahead import RingAhead
+from tflm.layers.rings import Pair
 from tflm.models.steps import State, Steps
-
-_PARTS = ("keys", "values")
 
 
 class GPTSteps(Steps):
-    """A `GPT` that reads up to `count` tokens of each text; see `Steps`.
+    """A `GPT` that reads token by token; see `Steps`.
 
-    Args:
-        model: The model.
-        state: Its state.
-        count: int. S.
-        fixed: bool. See `LanguageModel.steps`.
+    The state holds of each layer the keys [B,H,W,F] and the values [B,H,F,W]
+    of earlier positions and those of the block, [B,H,S,W], in the dtype of
+    the products, and `time`, how many tokens of the block have been read. Where
+    shapes are not fixed, F and S grow.
     """
 
-    def __init__(self, model: Any, state: State, count: int, fixed: bool):
-        begun = state["position"]
-        slots = rings.slots(begun, model.context)
-        dtype = tf.as_dtype(model.compute_dtype)
-        self.before = [_pair(i, state) for i in range(model.num_layers)]
-        self.rings = [
-            RingAhead(ring, slots, begun, count, dtype, fixed)
-            for ring in self.before
-        ]
-        self.begun = begun
-        first = {"position": begun, "time": tf.constant(0)}
-        for index, ring in enumerate(self.rings):
-            first |= _named(index, ring.first)
-        super().__init__(model, first)
+    def begin(self, state: State) -> State:
+        position = state["position"]
+        dtype = tf.as_dtype(self.model.compute_dtype)
+        first = {"position": position, "time": tf.constant(0)}
+        for index in range(self.model.num_layers):
+            earlier = rings_ahead.unrolled(
+                _pair(state, index), position, dtype, self.fixed
+            )
+            first |= _named("earlier", index, earlier)
+            first |= _named("layer", index, self._nothing(earlier))
+        return first
 
     def read(
-        self, ids: tf.Tensor, mask: tf.Tensor, state: State
+        self,
+        weights: tuple[tf.Tensor, ...],
+        ids: tf.Tensor,
+        mask: tf.Tensor,
+        state: State,
     ) -> tuple[tf.Tensor, State]:
-        position, time = state["position"], state["time"]
-        after = {
-            "position": position + tf.cast(mask, tf.int32),
-            "time": time + 1,
-        }
-        hidden = self.model.embed(ids[:, tf.newaxis])  # [B,1,D]
-        for index, block in enumerate(self.model.blocks):
-            ring, buffer = self.rings[index], _pair(index, state)
+        model, position, time = self.model, state["position"], state["time"]
+        after = dict(state)
+        after["position"] += tf.cast(mask, tf.int32)
+        after["time"] += 1
+        unseen = rings_ahead.unseen(
+            _pair(state, 0, "earlier"),
+            self.count if self.fixed else time + 1,
+            position,
+            time,
+            model.context,
+        )
+        hidden = model.embed(ids[:, tf.newaxis])  # [B,1,D]
+        for index, block in enumerate(model.blocks):
 
             def attend(
-                queries: tf.Tensor,
-                *new: tf.Tensor,
-                ring: RingAhead = ring,
-                buffer: rings.Pair = buffer,
-            ) -> tuple[tf.Tensor, rings.Pair]:
-                return ring.attend(queries, new, buffer, position, time)
+                queries: tf.Tensor, *new: tf.Tensor, index: int = index
+            ) -> tuple[tf.Tensor, Pair]:
+                earlier = _pair(state, index, "earlier")
+                buffer = rings_ahead.written(
+                    _pair(state, index), new, time if self.fixed else None
+                )
+                mixed = rings_ahead.attend(queries, earlier, buffer, unseen)
+                return mixed, buffer
 
             hidden, buffer = block(
                 hidden, position[:, tf.newaxis], ahead=attend, training=False
             )
-            after |= _named(index, buffer)
-        hidden = normalized(self.model.norm, hidden, training=False)
-        return self.model.logits(hidden)[:, 0], after
+            after |= _named("layer", index, buffer)
+        hidden = normalized(model.norm, hidden, training=False)
+        return model.logits(hidden)[:, 0], after
 
-    def last(self, state: State) -> State:
-        after = {"position": state["position"]}
-        read = state["position"] - self.begun  # [B]
-        for index, ring in enumerate(self.before):
-            buffer = _pair(index, state)
-            places = tf.range(tf.shape(buffer[0])[2])
-            there = places < read[:, tf.newaxis]  # [B,S]
-            after |= _named(
-                index, rings.turned(ring, buffer, self.begun, there)
+    def turn(self, state: State) -> State:
+        after = {"position": state["position"], "time": tf.constant(0)}
+        for index in range(self.model.num_layers):
+            earlier = rings_ahead.appended(
+                _pair(state, index, "earlier"),
+                _pair(state, index),
+                self.model.context,
             )
+            after |= _named("earlier", index, earlier)
+            after |= _named("layer", index, self._nothing(earlier))
         return after
 
-
-def _pair(index: int, state: State) -> rings.Pair:
-    keys, values = (state[f"layer_{index}_{part}"] for part in _PARTS)
-    return keys, values
+    def _nothing(self, earlier: Pair) -> Pair:
+        return rings_ahead.nothing(earlier, self.count if self.fixed else None)
 
 
-def _named(index: int, pair: rings.Pair) -> State:
-    names = [f"layer_{index}_{part}" for part in _PARTS]
-    return dict(zip(names, pair, strict=True))
+def _pair(state: State, index: int, kind: str = "layer") -> Pair:
+    return state[f"{kind}_{index}_keys"], state[f"{kind}_{index}_values"]
+
+
+def _named(kind: str, index: int, pair: Pair) -> State:
+    keys, values = pair
+    return {f"{kind}_{index}_keys": keys, f"{kind}_{index}_values": values}

@@ -62,31 +62,18 @@ class LanguageModel(keras.Model, abc.ABC):
             A flat dict of tensors, batch first.
         """
 
-    def step_weights(self) -> tuple[tf.Tensor, ...]:
-        """What `steps` can do with the weights once for many calls."""
-        return ()
-
-    def steps(
-        self,
-        state: State,
-        count: int,
-        weights: tuple[tf.Tensor, ...] | None = None,
-        fixed: bool = False,
-    ) -> Steps:
-        """Reads up to `count` tokens of each text one by one, see `Steps`.
+    def steps(self, count: int, fixed: bool = False) -> Steps:
+        """What reads texts on token by token, in blocks of `count`.
 
         Args:
-            state: As in a call.
-            count: int. Tokens of a text, at the most.
-            weights: Optional, what `step_weights` gave. Default None: it is
-                called.
+            count: int. Tokens of a block.
             fixed: bool. Whether shapes may depend on nothing but on shapes,
                 as XLA wants it. Default False.
 
         Returns:
-            `Steps`, with this state to begin with.
+            `Steps`, or what takes their place for the model.
         """
-        return Steps(self, state)
+        return Steps(self, count, fixed)
 
     def nats(
         self,

@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from tflm import layers
-from tflm.models import recurrent_steps
 from tflm.models.language_model import State, advance
 from tflm.models.neural import NeuralLanguageModel
 from tflm.models.recurrent_steps import RecurrentSteps
@@ -147,19 +146,8 @@ class RecurrentLanguageModel(NeuralLanguageModel):
             hidden = self.bridge(hidden)  # [B,T,D]
         return hidden, state
 
-    def step_weights(self) -> tuple[tf.Tensor, ...]:
-        return recurrent_steps.step_weights(self)
-
-    def steps(
-        self,
-        state: State,
-        count: int,
-        weights: tuple[tf.Tensor, ...] | None = None,
-        fixed: bool = False,
-    ) -> RecurrentSteps:
-        if weights is None:
-            weights = self.step_weights()
-        return RecurrentSteps(self, state, weights)
+    def steps(self, count: int, fixed: bool = False) -> RecurrentSteps:
+        return RecurrentSteps(self, count, fixed)
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
         state = {"position": tf.zeros([batch_size], tf.int32)}

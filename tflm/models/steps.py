@@ -11,40 +11,61 @@ State = dict[str, tf.Tensor]
 
 
 class Steps:
-    """Reads the next tokens of texts, one of each text at a time.
+    """Reads texts on, one token of each at a time, as loops in graphs do.
 
-    What a call of the model gives, from a state in a form of its own, which a
-    loop can carry. A model that is faster with another form than that of its
-    state overrides this, see `LanguageModel.steps`.
+    Between the tokens the state has a form of its own, which is the model's
+    here: a model that is faster with another one overrides this. Tokens are
+    read in blocks, behind each of which the state is put in order.
 
     Args:
         model: The `LanguageModel`.
-        state: The model's state before the next tokens.
-
-    Attributes:
-        first: The state to begin with, tensors by name. `position` int32[B]
-            is among them.
+        count: int. Tokens of a block.
+        fixed: bool. Whether shapes may depend on nothing but on shapes, as
+            XLA wants it. Default False.
 
     Example:
     >>> from tflm.models import GRU
-    >>> model = GRU(vocabulary_size=10, units=8)
-    >>> steps = model.steps(model.get_initial_state(2), count=4)
+    >>> steps = GRU(vocabulary_size=10, units=8).steps(count=4)
+    >>> weights, state = steps.weights(), steps.begin(
+    ...     steps.model.get_initial_state(2)
+    ... )
     >>> ids, there = tf.constant([3, 5]), tf.constant([True, True])
-    >>> logits, state = steps.read(ids, there, steps.first)
-    >>> logits.shape, sorted(steps.last(state))
-    (TensorShape([2, 10]), ['layer_0_hidden', 'position'])
+    >>> logits, state = steps.read(weights, ids, there, state)
+    >>> logits.shape, state["position"].numpy()
+    (TensorShape([2, 10]), array([1, 1], dtype=int32))
     """
 
-    def __init__(self, model: Any, state: State):
+    def __init__(self, model: Any, count: int, fixed: bool = False):
         self.model = model
-        self.first = state
+        self.count = count
+        self.fixed = fixed
+
+    def weights(self) -> tuple[tf.Tensor, ...]:
+        """What can be done with the weights once for a whole text."""
+        return ()
+
+    def begin(self, state: State) -> State:
+        """The model's state in this form; `position` int32[B] stays in it."""
+        return state
 
     def read(
-        self, ids: tf.Tensor, mask: tf.Tensor, state: State
+        self,
+        weights: tuple[tf.Tensor, ...],
+        ids: tf.Tensor,
+        mask: tf.Tensor,
+        state: State,
     ) -> tuple[tf.Tensor, State]:
-        """Reads ids [B] where `mask`, bool [B]; logits float32[B,V] of more.
+        """Reads one token of each text.
 
-        A row that is not read keeps its state, and is not read any more.
+        Args:
+            weights: What `weights` gave.
+            ids: int32 [B].
+            mask: bool [B]. A row where it is False has ended: it is not read
+                again, and its logits are unspecified.
+            state: In this form.
+
+        Returns:
+            Logits float32 [B,V] of what follows, and the state.
         """
         logits, after = self.model(
             ids[:, tf.newaxis],
@@ -55,6 +76,6 @@ class Steps:
         )
         return logits[:, 0], after
 
-    def last(self, state: State) -> State:
-        """The model's state after the tokens that have been read."""
+    def turn(self, state: State) -> State:
+        """The state before the next block, when one is full."""
         return state
