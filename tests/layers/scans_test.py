@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tflm.layers import fused, cells, scans
+from tflm.layers import cells, fused, scans
 
 B, T, D, U = 3, 7, 5, 6
 CELLS = {

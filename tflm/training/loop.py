@@ -90,11 +90,7 @@ class Loop:
         self._carried = self._carried_state()
         if self._carried:
             self.checkpoints.add(self._carried.values())
-        # Where a batch is as long as its longest row, one trace serves all.
-        every_shape = None in sequences.shape
-        self._train_step = tf.function(
-            self._distributed_step, reduce_retracing=every_shape
-        )
+        self._train_step = tf.function(self._distributed_step)
 
     def run(self, resume: bool = False) -> str:
         """Trains to the first bound.
@@ -141,6 +137,11 @@ class Loop:
                 self.sequences.dataset(progress.step, self.settings.epochs)
             )
         )
+        if None in self.sequences.shape:
+            # A batch is as long as its longest row: one trace serves all.
+            self._train_step = tf.function(
+                self._distributed_step, input_signature=batches.element_spec
+            )
         begins = True
         while True:
             if interrupts:

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.documents import random_documents, store_of
+from tflm import models
+from tflm.models import recurrent_steps
+
+IDS = np.random.default_rng(0).integers(0, 11, (3, 24))
+# How many ids each row reads before it ends.
+LENGTHS = np.array([20, 7, 13])
+MADE = {
+    "ngram": lambda **kw: models.NGram.train(
+        store_of(random_documents(7, vocabulary_size=11)), order=3, **kw
+    ),
+    "gpt": lambda **kw: models.GPT(
+        embedding_dim=16, num_layers=2, num_heads=2, context=6, **kw
+    ),
+    "gru": lambda **kw: models.GRU(units=8, num_layers=2, **kw),
+    "lstm of one-hot": lambda **kw: models.LSTM(units=8, embedding_dim=0, **kw),
+    "bridged simple_rnn": lambda **kw: models.SimpleRNN(
+        units=8, embedding_dim=6, tie_embeddings=True, **kw
+    ),
+}
+
+
+def begun(model):
+    """A state after prompts of several lengths."""
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0] * 4], bool)
+    _, state = model(IDS[:, :4], mask=mask, return_state=True)
+    return state
+
+
+def worst_difference(model, fixed=False, count=4):
+    """Of the logits of rows that go on, to calls of the model, step by step."""
+    state = begun(model)
+    steps = model.steps(count, fixed)
+    weights, own = steps.weights(), steps.begin(state)
+    worst = 0.0
+    for time in range(LENGTHS.max()):
+        there, ids = tf.constant(time < LENGTHS), tf.constant(IDS[:, 4 + time])
+        logits, own = steps.read(weights, ids, there, own)
+        expected, state = model(
+            ids[:, None],
+            mask=there[:, None],
+            initial_state=state,
+            return_state=True,
+        )
+        np.testing.assert_array_equal(own["position"], state["position"])
+        difference = np.abs((logits - expected[:, 0]).numpy())[time < LENGTHS]
+        worst = max(worst, difference.max())
+        if time % count == count - 1:
+            own = steps.turn(own)
+    return worst
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("made", MADE)
+def test_steps_read_as_calls_do(made, fixed):
+    model = MADE[made](vocabulary_size=11)
+    for weight in model.trainable_variables:  # large, so that all shows
+        weight.assign(weight * 3 + 0.1)
+    assert worst_difference(model, fixed) < 1e-5
+
+
+def test_no_table_is_made_for_many_ids(monkeypatch):
+    model = MADE["gru"](vocabulary_size=11)
+    table = model.steps(4).weights()[0]
+    assert table.shape == (11, 24)
+    monkeypatch.setattr(recurrent_steps, "_TABLE", 10)
+    assert model.steps(4).weights()[0].shape == (256, 24)
+    assert worst_difference(model) < 1e-6
+
+
+@pytest.mark.parametrize("made", ["gpt", "gru", "lstm of one-hot"])
+def test_steps_in_bfloat16_are_near(made):
+    # States are float32 here, and rounded between the calls of Keras's cells.
+    model = MADE[made](vocabulary_size=11, dtype="bfloat16")
+    assert 0 < worst_difference(model) < 2e-2
