@@ -44,8 +44,8 @@ ROWS = {
 }
 # In a block; a block takes some seconds on two cores.
 STEPS = {"gru-1024": 10, "lstm-1024": 10, "gpt-small": 100, "gpt-baby": 8}
-# Keras adds Adam's epsilon before it corrects the bias, PyTorch behind that: one
-# that counts would have them take other steps.
+# Keras adds Adam's epsilon before it corrects the bias, PyTorch behind that: so
+# one that counted would have them take other steps.
 EPSILON = 1e-14
 # float32 in another order, and rounded to bfloat16 at other places.
 AGREES = {"float32": 2e-3, "bfloat16": 3e-2}

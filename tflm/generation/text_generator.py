@@ -188,9 +188,8 @@ class TextGenerator(Generator):
         if history is not None:
             state["recent_ids"] = history
         weights = steps.weights()
-        write_block = functools.partial(self._block, steps)
-        if steps.fixed:
-            write_block = fused(write_block)
+        one_block = functools.partial(self._block, steps)
+        write_block = fused(one_block) if steps.fixed else one_block
         # An empty array cannot be stacked: it begins with a block of nothing.
         nothing = tf.zeros([_BLOCK, tf.size(rows["limits"])], tf.int32)
         blocks = tf.TensorArray(tf.int32, size=1, dynamic_size=True)

@@ -107,8 +107,9 @@ def draw_by(logits: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     Example:
     >>> from tflm.sampling import uniforms
     >>> logits, seeds = tf.zeros([2, 9]), tf.constant([3, 4])
-    >>> [numbers] = uniforms(seeds, tf.constant([1, 1]))
-    >>> same = draw_by(logits, numbers) == draw(logits, seeds, [1, 1])
+    >>> positions = tf.constant([1, 1])
+    >>> [numbers] = uniforms(seeds, positions)
+    >>> same = draw_by(logits, numbers) == draw(logits, seeds, positions)
     >>> same.numpy().tolist()
     [True, True]
     """
