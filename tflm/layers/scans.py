@@ -123,7 +123,7 @@ def advance(
     Args:
         cell: `cells.SIMPLE_RNN`, `cells.GRU` or `cells.LSTM`.
         inputs: float [B,G], projected, without a bias.
-        recurrent: float [U,G], or transposed as `for_steps` gives it.
+        recurrent: float [G,U], see `for_steps`.
         biases: float32 [2,G,1], of inputs and of state, see `for_steps`.
         states: float32 [U,B] each.
         there: bool [1,B]. Where it is False, the states stay as they are.
@@ -131,11 +131,7 @@ def advance(
     Returns:
         The states after the step.
     """
-    hidden = tf.cast(states[0], recurrent.dtype)
-    if recurrent.dtype == tf.bfloat16:
-        product = tf.matmul(recurrent, hidden)  # [G,B]
-    else:
-        product = tf.transpose(tf.matmul(hidden, recurrent, transpose_a=True))
+    product = tf.matmul(recurrent, tf.cast(states[0], recurrent.dtype))  # [G,B]
     of_inputs = _float32(tf.transpose(inputs)) + biases[0]
     after, _ = cell.forward(of_inputs, _float32(product) + biases[1], *states)
     return _where(there, after, states)
@@ -144,16 +140,18 @@ def advance(
 def for_steps(
     cell: Cell, recurrent: tf.Tensor, bias: tf.Tensor, dtype: tf.DType
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Recurrent kernel [U,G] and bias, as Keras keeps them, for `advance`."""
+    """A recurrent kernel [U,G] and a bias, as Keras keeps them, for `advance`.
+
+    Returns:
+        The kernel transposed, [G,U] in `dtype`, and the biases, float32
+        [2,G,1].
+    """
     units = recurrent.shape[0]
     bias = _two_biases(_float32(bias))  # [2,G]
-    recurrent = tf.cast(recurrent, dtype)
+    recurrent = tf.transpose(tf.cast(recurrent, dtype))  # [G,U]
     if cell.turned:
-        recurrent = tf.roll(recurrent, units, axis=1)
+        recurrent = tf.roll(recurrent, units, axis=0)
         bias = tf.stack([bias[0], tf.roll(bias[1], units, axis=0)])
-    if dtype == tf.bfloat16:
-        # It reads rows of weights far faster than columns.
-        recurrent = tf.transpose(recurrent)
     return recurrent, bias[:, :, tf.newaxis]
 
 
