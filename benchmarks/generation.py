@@ -3,11 +3,11 @@
     python benchmarks/generation.py --row gru-1024 --batch_size 1
 
 Ours is `generate` of the SavedModel, as a server runs it, in both precisions,
-and `TextGenerator` in Python with XLA. The peers are the loop of TensorFlow's
-text-generation tutorial, which calls a stock Keras model once for each token,
-with strings in and out, and PyTorch's own parts with a cache, in float32 and in
-bfloat16, if it is installed (`pip install .[peers]`). Each works in a process
-of its own on the same weights. First the probabilities of what follows a prompt
+and `TextGenerator` in Python with XLA, likewise. The peers are the loop of
+TensorFlow's text-generation tutorial, which calls a stock Keras model once for
+each token, with strings in and out, and PyTorch's own parts with a cache, in
+float32 and in bfloat16, if it is installed (`pip install .[peers]`). Each works
+in a process of its own on the same weights. First the probabilities of what follows a prompt
 must agree; the GPTs are compared without positions then, which differ. Then the
 sides take turns, because a shared machine is never equally fast twice.
 """
@@ -183,6 +183,7 @@ SIDES: dict[str, Callable[..., Made]] = {
         *given, "saved_model", "bfloat16"
     ),
     "python": lambda *given: ours(*given, "python", "float32"),
+    "python_bfloat16": lambda *given: ours(*given, "python", "bfloat16"),
     "tutorial": tutorial,
     "pytorch": lambda *given: by_torch(*given, "float32"),
     "pytorch_bfloat16": lambda *given: by_torch(*given, "bfloat16"),

@@ -31,10 +31,10 @@ def begun(model):
     return state
 
 
-def worst_difference(model, fixed=False, count=4):
+def worst_difference(model, count=4, **how):
     """Of the logits of rows that go on, to calls of the model, step by step."""
     state = begun(model)
-    steps = model.steps(count, fixed)
+    steps = model.steps(count, **how)
     weights, own = steps.weights(), steps.begin(state)
     worst = 0.0
     for time in range(LENGTHS.max()):
@@ -54,13 +54,15 @@ def worst_difference(model, fixed=False, count=4):
     return worst
 
 
-@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize(
+    "how", [{}, {"fixed": True}, {"kernels": True}], ids=str
+)
 @pytest.mark.parametrize("made", MADE)
-def test_steps_read_as_calls_do(made, fixed):
+def test_steps_read_as_calls_do(made, how):
     model = MADE[made](vocabulary_size=11)
     for weight in model.trainable_variables:  # large, so that all shows
         weight.assign(weight * 3 + 0.1)
-    assert worst_difference(model, fixed) < 1e-5
+    assert worst_difference(model, **how) < 1e-5
 
 
 def test_no_table_is_made_for_many_ids(monkeypatch):

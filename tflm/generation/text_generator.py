@@ -44,7 +44,7 @@ class TextGenerator(Generator):
 
     def __init__(self, *arguments: Any, **keywords: Any):
         super().__init__(*arguments, **keywords)
-        self._steps = self.model.steps(_BLOCK)
+        self._steps = self.model.steps(_BLOCK, kernels=self.jit_compile)
         self._fixed_steps: Steps | None = None
         # Strings are nothing for XLA.
         if self.jit_compile and not self.stops and xla_works():

@@ -117,6 +117,7 @@ def advance(
     biases: tf.Tensor,
     states: Tensors,
     there: tf.Tensor,
+    kernels: bool = False,
 ) -> Tensors:
     """One step outside of training, on states that lie transposed.
 
@@ -127,14 +128,27 @@ def advance(
         biases: float32 [2,G,1], of inputs and of state, see `for_steps`.
         states: float32 [U,B] each.
         there: bool [1,B]. Where it is False, the states stay as they are.
+        kernels: bool. Whether all but the product is one kernel made by XLA,
+            where that works. Default False.
 
     Returns:
         The states after the step.
     """
+
+    def element_wise(
+        inputs: tf.Tensor,
+        state: tf.Tensor,
+        biases: tf.Tensor,
+        there: tf.Tensor,
+        *states: tf.Tensor,
+    ) -> Tensors:
+        inputs = _float32(tf.transpose(inputs)) + biases[0]
+        after, _ = cell.forward(inputs, _float32(state) + biases[1], *states)
+        return _where(there, after, states)
+
     product = tf.matmul(recurrent, tf.cast(states[0], recurrent.dtype))  # [G,B]
-    of_inputs = _float32(tf.transpose(inputs)) + biases[0]
-    after, _ = cell.forward(of_inputs, _float32(product) + biases[1], *states)
-    return _where(there, after, states)
+    run = fused(element_wise) if kernels else element_wise
+    return run(inputs, product, biases, there, *states)
 
 
 def for_steps(

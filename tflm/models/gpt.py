@@ -153,8 +153,8 @@ class GPT(NeuralLanguageModel):
                 state.update(zip(names, ring, strict=True))
         return normalized(self.norm, hidden, training), state
 
-    def steps(self, count: int, fixed: bool = False) -> GPTSteps:
-        return GPTSteps(self, count, fixed)
+    def steps(self, count: int, **how: bool) -> GPTSteps:
+        return GPTSteps(self, count, **how)
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
         width = self.embedding_dim // self.num_heads

@@ -62,18 +62,17 @@ class LanguageModel(keras.Model, abc.ABC):
             A flat dict of tensors, batch first.
         """
 
-    def steps(self, count: int, fixed: bool = False) -> Steps:
+    def steps(self, count: int, **how: bool) -> Steps:
         """What reads texts on token by token, in blocks of `count`.
 
         Args:
             count: int. Tokens of a block.
-            fixed: bool. Whether shapes may depend on nothing but on shapes,
-                as XLA wants it. Default False.
+            **how: `fixed` and `kernels`, see `Steps`.
 
         Returns:
             `Steps`, or what takes their place for the model.
         """
-        return Steps(self, count, fixed)
+        return Steps(self, count, **how)
 
     def nats(
         self,

@@ -146,8 +146,8 @@ class RecurrentLanguageModel(NeuralLanguageModel):
             hidden = self.bridge(hidden)  # [B,T,D]
         return hidden, state
 
-    def steps(self, count: int, fixed: bool = False) -> RecurrentSteps:
-        return RecurrentSteps(self, count, fixed)
+    def steps(self, count: int, **how: bool) -> RecurrentSteps:
+        return RecurrentSteps(self, count, **how)
 
     def get_initial_state(self, batch_size: int | tf.Tensor) -> State:
         state = {"position": tf.zeros([batch_size], tf.int32)}

@@ -64,6 +64,7 @@ class RecurrentSteps(Steps):
                 biases,
                 tuple(state[name] for name in names),
                 mask[tf.newaxis],
+                self.kernels,
             )  # [U,B]
             after.update(zip(names, states, strict=True))
             hidden = tf.cast(tf.transpose(states[0]), kernel.dtype)  # [B,U]

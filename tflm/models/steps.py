@@ -22,6 +22,8 @@ class Steps:
         count: int. Tokens of a block.
         fixed: bool. Whether shapes may depend on nothing but on shapes, as
             XLA wants it. Default False.
+        kernels: bool. Whether parts of a step may be kernels made by XLA,
+            which no export can hold. Default False.
 
     Example:
     >>> from tflm.models import GRU
@@ -35,10 +37,17 @@ class Steps:
     (TensorShape([2, 10]), array([1, 1], dtype=int32))
     """
 
-    def __init__(self, model: Any, count: int, fixed: bool = False):
+    def __init__(
+        self,
+        model: Any,
+        count: int,
+        fixed: bool = False,
+        kernels: bool = False,
+    ):
         self.model = model
         self.count = count
         self.fixed = fixed
+        self.kernels = kernels
 
     def weights(self) -> tuple[tf.Tensor, ...]:
         """What can be done with the weights once for a whole text."""
