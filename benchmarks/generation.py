@@ -7,9 +7,10 @@ and `TextGenerator` in Python with XLA, likewise. The peers are the loop of
 TensorFlow's text-generation tutorial, which calls a stock Keras model once for
 each token, with strings in and out, and PyTorch's own parts with a cache, in
 float32 and in bfloat16, if it is installed (`pip install .[peers]`). Each works
-in a process of its own on the same weights. First the probabilities of what follows a prompt
-must agree; the GPTs are compared without positions then, which differ. Then the
-sides take turns, because a shared machine is never equally fast twice.
+in a process of its own on the same weights. First the probabilities of what
+follows a prompt must agree; the GPTs are compared without positions then, which
+differ. Then the sides take turns, because a shared machine is never equally
+fast twice.
 """
 
 import argparse
@@ -30,7 +31,7 @@ PROMPT = "the cat sat on the mat and looked"
 # Characters of our tokenizer: the ids below 4 are its special ones.
 LETTERS = "".join(map(chr, range(ord("A"), ord("A") + VOCABULARY - 5))) + " "
 # Tokens of every row in a turn: a turn takes some seconds on two cores.
-TOKENS = {"gru-1024": 1000, "lstm-1024": 1000, "gpt-small": 1000}
+TOKENS = {"gru-1024": 1000, "lstm-1024": 1000, "gpt-small": 500}
 # Of log-probabilities: float32 in another order, and rounded to bfloat16.
 AGREES = {"float32": 2e-3, "bfloat16": 5e-2}
 
@@ -217,7 +218,7 @@ def compare(options: argparse.Namespace) -> dict:
         names.remove("tutorial")  # it has no transformer
     if not has_torch():
         names = [name for name in names if not name.startswith("pytorch")]
-    tokens = options.tokens or TOKENS.get(options.row, 300)
+    tokens = options.tokens or TOKENS.get(options.row, 100)
     chosen = ["--row", options.row, "--batch_size", str(options.batch_size)]
     with tempfile.TemporaryDirectory() as folder:
         chosen += ["--folder", folder]
