@@ -160,11 +160,13 @@ class GPT(nn.Module):
 class Trainer:
     """Trains a model on one batch, with fused Adam and autocast."""
 
-    def __init__(self, model: nn.Module, precision: str):
+    def __init__(self, model: nn.Module, precision: str, epsilon: float):
         self.model = model
         self.bfloat16 = precision == "bfloat16"
         trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, 1e-3, eps=1e-14, fused=True)
+        self.optimizer = torch.optim.Adam(
+            trained, 1e-3, eps=epsilon, fused=True
+        )
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
         """One optimizer step; returns the loss before it, in nats."""

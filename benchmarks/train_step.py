@@ -192,7 +192,7 @@ def by_torch(
         model = torch_models.Recurrent(kind, weights)
     if compiled:
         model = torch.compile(model)
-    trainer = torch_models.Trainer(model, precision)
+    trainer = torch_models.Trainer(model, precision, EPSILON)
     inputs, targets = (torch.tensor(t).long() for t in batch_of(row))
 
     def train(steps: int) -> list[float]:

@@ -53,6 +53,7 @@ WHOLE = tuple(
         "datasets/wikitext/recipe",
         "generation/constrained",
         "generation/every_kind",
+        "layers/drop_in",
         "flags/commands",
         "flags/settings",
         "models/gpt_context",

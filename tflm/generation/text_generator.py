@@ -158,6 +158,9 @@ class TextGenerator(Generator):
         }
         if self.stops:
             rows |= {"follows": prompt, "stop_state": none, "kept": none}
+        if "recent_ids" in state:
+            # Not the model's: its steps have a form for their own alone.
+            rows["recent_ids"] = state.pop("recent_ids")
 
         def write(steps: Steps) -> tuple[dict[str, Any], tf.Tensor]:
             return self._write(steps, rows, state, settings)
@@ -182,12 +185,7 @@ class TextGenerator(Generator):
         settings: sampling.RowSettings,
     ) -> tuple[dict[str, Any], tf.Tensor]:
         """Writes block after block, int32 [B,S], until no row goes on."""
-        state = dict(state)
-        history = state.pop("recent_ids", None)
-        state = steps.begin(state)
-        if history is not None:
-            state["recent_ids"] = history
-        weights = steps.weights()
+        state, weights = steps.begin(state), steps.weights()
         one_block = functools.partial(self._block, steps)
         write_block = fused(one_block) if steps.fixed else one_block
         # An empty array cannot be stacked: it begins with a block of nothing.
@@ -220,8 +218,13 @@ class TextGenerator(Generator):
         settings: sampling.RowSettings,
     ) -> tuple[dict[str, Any], State, tf.Tensor]:
         """Writes the next tokens, int32 [_BLOCK,B]."""
-        numbers = sampling.uniforms(
-            settings.seed, state["position"] + 1, _BLOCK
+        none = tf.zeros([_BLOCK, tf.size(settings.seed)], tf.int32)
+        numbers = tf.cond(
+            tf.reduce_any(settings.temperature > 0),
+            lambda: sampling.uniforms(
+                settings.seed, state["position"] + 1, _BLOCK
+            ),
+            lambda: tf.cast(none, tf.float64),
         )  # [_BLOCK,B]
 
         def token(
@@ -230,13 +233,13 @@ class TextGenerator(Generator):
             state: State,
             drawn: tf.Tensor,
         ) -> tuple:
-            last, goes_on, before = rows["last"], rows["goes_on"], dict(state)
-            history = before.pop("recent_ids", None)
-            logits, after = steps.read(weights, last, goes_on, before)
-            if history is not None:
-                after["recent_ids"] = self._remembered(history, last, goes_on)
+            last, goes_on = rows["last"], rows["goes_on"]
+            logits, after = steps.read(weights, last, goes_on, state)
+            if "recent_ids" in rows:
+                recent = self._remembered(rows["recent_ids"], last, goes_on)
+                rows = like(rows, {**rows, "recent_ids": recent})
             ids = sampling.sample(
-                self._allowed(logits, after),
+                self._allowed(logits, rows),
                 after["position"],
                 settings,
                 self.settings.min_p,
@@ -247,7 +250,6 @@ class TextGenerator(Generator):
             drawn = tf.where(now, ids, drawn)
             return count + 1, self._grown(rows, ids), like(state, after), drawn
 
-        none = tf.zeros_like(numbers, tf.int32)
         _, rows, state, drawn = tf.while_loop(
             lambda count, rows, *_: (
                 (count < _BLOCK) & tf.reduce_any(rows["goes_on"])
@@ -255,11 +257,7 @@ class TextGenerator(Generator):
             token,
             (tf.constant(0), rows, state, none),
         )
-        history = state.pop("recent_ids", None)
-        state = steps.turn(state)
-        if history is not None:
-            state["recent_ids"] = history
-        return rows, state, drawn
+        return rows, steps.turn(state), drawn
 
     def _grown(self, rows: dict[str, Any], drawn: tf.Tensor) -> dict[str, Any]:
         """The rows with a token drawn for each, [B]."""
@@ -279,8 +277,8 @@ class TextGenerator(Generator):
             after["follows"] = tf.where(text == "", rows["follows"], text)
             after["stop_state"] = stop_state
             after["kept"] = rows["kept"] + kept
-        after |= {"goes_on": grows & (lengths < rows["limits"])}
-        return after | {"reason": reason}
+        goes_on = grows & (lengths < rows["limits"])
+        return after | {"goes_on": goes_on, "reason": reason}
 
 
 def _signature() -> tuple[tf.TensorSpec, ...]:

@@ -95,3 +95,24 @@ def _lstm_backward(
 SIMPLE_RNN = Cell(_simple_forward, _simple_backward)
 GRU = Cell(_gru_forward, _gru_backward, turned=True)
 LSTM = Cell(_lstm_forward, _lstm_backward)
+
+
+def where(there: tf.Tensor | None, new: Tensors, old: Tensors) -> Tensors:
+    """The new ones where a step counts, [1,B]; all of them without a mask."""
+    if there is None:
+        return new
+    return tuple(
+        tf.where(there, one, other) for one, other in zip(new, old, strict=True)
+    )
+
+
+def two_biases(bias: tf.Tensor) -> tf.Tensor:
+    """A bias of inputs and of state apart, [2,G], also where there is one."""
+    if bias.shape.rank == 1:
+        return tf.stack([bias, tf.zeros_like(bias)])
+    return bias
+
+
+def float32(values: tf.Tensor) -> tf.Tensor:
+    """The values in the precision of states and of what is element-wise."""
+    return tf.cast(values, tf.float32)

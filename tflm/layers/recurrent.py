@@ -18,7 +18,7 @@ class Scanned(keras.layers.RNN):
     In training on a CPU the loop is `scans.scan`, with Keras's values and
     gradients. Keras's own loop, on a GPU cuDNN's, is taken everywhere else,
     and where a layer is not the usual one: other activations, a GRU with
-    `reset_after=False`, `recurrent_dropout`, `go_backwards`, `unroll`, float64.
+    `reset_after=False`, `go_backwards`, `unroll`, float64.
     """
 
     # The cell as `cells` has it, and the names of its states.
@@ -36,10 +36,15 @@ class Scanned(keras.layers.RNN):
         if not training or not self.is_scanned:
             return super().inner_loop(sequences, list(states), mask, training)
         [mask] = tf.nest.flatten(mask)
-        if self.dropout:
-            dropped = self.cell.get_dropout_mask(sequences[:, 0])  # [B,D]
-            sequences *= dropped[:, tf.newaxis]
-        outputs, states = self.scanned(sequences, states, mask)
+        # Keras's masks: where there is one of the inputs, it is for all gates.
+        of_inputs = self.cell.get_dropout_mask(sequences[:, 0])
+        of_state = self.cell.get_recurrent_dropout_mask(states[0])
+        if tf.is_tensor(of_inputs):
+            sequences *= of_inputs[:, tf.newaxis]  # [B,1,D]
+            of_inputs = None
+        outputs, states = self.scanned(
+            sequences, states, mask, _by_gate(of_inputs), _by_gate(of_state)
+        )
         if mask is not None:
             # Keras shows zeros before the first step that counts.
             shown = tf.cumsum(tf.cast(mask, tf.int32), axis=1) > 0  # [B,T]
@@ -54,12 +59,10 @@ class Scanned(keras.layers.RNN):
         """Whether training takes `scans.scan`."""
         cell = self.cell
         usual = cell.activation is keras.activations.tanh
-        usual &= cell.recurrent_dropout == 0
+        usual &= max(cell.dropout, cell.recurrent_dropout) < 1
         usual &= getattr(cell, "reset_after", True)
         if hasattr(cell, "recurrent_activation"):
             usual &= cell.recurrent_activation is keras.activations.sigmoid
-        if hasattr(cell, "dropout_mask_count"):  # a mask for each gate
-            usual &= cell.dropout == 0
         in_order = not (self.go_backwards or self.unroll)
         double = self.compute_dtype == "float64"
         return bool(usual and in_order and not double and not _has_gpu())
@@ -68,7 +71,7 @@ class Scanned(keras.layers.RNN):
         self,
         inputs: tf.Tensor,
         states: tuple[tf.Tensor, ...],
-        mask: tf.Tensor | None = None,
+        *masks: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         """Outputs [B,T,U] and last states, float32 [B,U], see `scans.scan`."""
         return scans.scan(
@@ -77,7 +80,7 @@ class Scanned(keras.layers.RNN):
             tuple(tf.cast(state, tf.float32) for state in states),
             self.tensors(),
             tf.as_dtype(self.compute_dtype),
-            mask,
+            *masks,
         )
 
     def tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -150,6 +153,13 @@ class LSTM(Scanned, keras.layers.LSTM):
 
     scan_cell = cells.LSTM
     state_names = ("hidden", "cell")
+
+
+def _by_gate(masks: Any) -> tf.Tensor | None:
+    """Keras's masks, of each gate or of all: float32 [gates,B,.]."""
+    if masks is None:
+        return None
+    return tf.cast(tf.stack(tf.nest.flatten(masks)), tf.float32)
 
 
 @functools.cache

@@ -15,7 +15,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tflm.layers.cells import Cell, Tensors
+from tflm.layers import gate_products
+from tflm.layers.cells import Cell, Tensors, float32, two_biases, where
 from tflm.layers.fused import fused
 
 
@@ -26,6 +27,8 @@ def scan(
     weights: Tensors,
     dtype: tf.DType,
     mask: tf.Tensor | None = None,
+    input_dropout: tf.Tensor | None = None,
+    state_dropout: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, Tensors]:
     """Runs a cell over time.
 
@@ -39,6 +42,10 @@ def scan(
         mask: Optional bool [B,T]. Where it is False the states stay as they
             were, the output is that of the step before (at first the state
             itself), and no gradient flows into the step.
+        input_dropout: Optional float32 [gates,B,D], what the inputs of each
+            gate are multiplied by, at all steps.
+        state_dropout: Optional float32 [gates,B,U], likewise of the state
+            that comes back into each gate.
 
     Returns:
         The outputs [B,T,U] in `dtype` and the states after the last step.
@@ -47,6 +54,12 @@ def scan(
     if mask is not None:
         there = tf.transpose(mask)[:, tf.newaxis]  # [T,1,B]
     units = weights[1].shape[0]
+    if input_dropout is not None:
+        input_dropout = tf.transpose(input_dropout, [0, 2, 1])  # [gates,D,B]
+    if state_dropout is not None:
+        state_dropout = tf.transpose(state_dropout, [0, 2, 1])  # [gates,U,B]
+        if cell.turned:
+            state_dropout = tf.roll(state_dropout, 1, axis=0)
 
     def turned(values: tf.Tensor, by: int) -> tf.Tensor:
         return tf.roll(values, by * units, axis=-1) if cell.turned else values
@@ -61,10 +74,12 @@ def scan(
         # As a batch of one: folded into the product, the transposition makes
         # it twice as slow.
         transposed = tf.transpose(kernel)[tf.newaxis]  # [1,G,D]
-        projected = tf.matmul(transposed, steps)  # [T,G,B]
+        projected = gate_products.product(
+            transposed, steps, input_dropout
+        )  # [T,G,B]
         first = tuple(tf.transpose(state) for state in states)  # [U,B]
         last, hidden, kept = _forward(
-            cell, projected, recurrent, biases, first, there
+            cell, projected, recurrent, biases, first, there, state_dropout
         )
         outputs = tf.transpose(hidden[1:], [2, 0, 1])  # [B,T,U]
 
@@ -77,96 +92,40 @@ def scan(
                 tf.transpose(tf.cast(d_outputs, dtype), [1, 2, 0]),
                 tuple(tf.transpose(d) for d in d_last),
                 there,
+                state_dropout,
             )
-            gates = _flat(gates)  # [.,T*B]
+            gates = gate_products.flat(gates)  # [.,T*B]
             size = kernel.shape[1]
             of_state, of_inputs = gates[:size], gates[-size:]  # [G,T*B]
             # One after another: each is made for all cores.
-            d_recurrent = tf.matmul(
-                _flat(hidden[:-1]), of_state, transpose_b=True
+            d_recurrent = gate_products.d_kernel(
+                hidden[:-1], of_state, state_dropout
             )
             with tf.control_dependencies([d_recurrent]):
-                d_kernel = tf.matmul(_flat(steps), of_inputs, transpose_b=True)
+                d_kernel = gate_products.d_kernel(
+                    steps, of_inputs, input_dropout
+                )
             with tf.control_dependencies([d_kernel]):
-                d_inputs = tf.matmul(kernel, of_inputs)  # [D,T*B]
+                d_steps = gate_products.d_steps(
+                    kernel, of_inputs, steps, input_dropout
+                )  # [D,T,B]
             # A product with ones is the fastest way to sum over the steps.
             sums = tf.matmul(gates, tf.ones([tf.shape(gates)[1], 1], dtype))
             d_biases = sums[-size:, 0], turned(sums[:size, 0], -1)
-            length, width, batch = tf.unstack(tf.shape(steps))
-            d_inputs = tf.reshape(d_inputs, [width, length, batch])
             return (
-                tf.cast(tf.transpose(d_inputs, [2, 1, 0]), inputs.dtype),
-                _float32(d_kernel),
-                turned(_float32(d_recurrent), -1),
-                tf.stack([_float32(d) for d in d_biases]),
+                tf.cast(tf.transpose(d_steps, [2, 1, 0]), inputs.dtype),
+                float32(d_kernel),
+                turned(float32(d_recurrent), -1),
+                tf.stack([float32(d) for d in d_biases]),
                 *(tf.transpose(d) for d in d_first),
             )
 
         return (outputs, *(tf.transpose(state) for state in last)), gradient
 
     # Keras hands variables over rounded where a layer is called by itself.
-    kernel, recurrent, bias = (_float32(w) for w in weights)
-    outputs, *last = run(inputs, kernel, recurrent, _two_biases(bias), *states)
+    kernel, recurrent, bias = (float32(w) for w in weights)
+    outputs, *last = run(inputs, kernel, recurrent, two_biases(bias), *states)
     return outputs, tuple(last)
-
-
-def advance(
-    cell: Cell,
-    inputs: tf.Tensor,
-    recurrent: tf.Tensor,
-    biases: tf.Tensor,
-    states: Tensors,
-    there: tf.Tensor,
-    kernels: bool = False,
-) -> Tensors:
-    """One step outside of training, on states that lie transposed.
-
-    Args:
-        cell: `cells.SIMPLE_RNN`, `cells.GRU` or `cells.LSTM`.
-        inputs: float [B,G], projected, without a bias.
-        recurrent: float [G,U], see `for_steps`.
-        biases: float32 [2,G,1], of inputs and of state, see `for_steps`.
-        states: float32 [U,B] each.
-        there: bool [1,B]. Where it is False, the states stay as they are.
-        kernels: bool. Whether all but the product is one kernel made by XLA,
-            where that works. Default False.
-
-    Returns:
-        The states after the step.
-    """
-
-    def element_wise(
-        inputs: tf.Tensor,
-        state: tf.Tensor,
-        biases: tf.Tensor,
-        there: tf.Tensor,
-        *states: tf.Tensor,
-    ) -> Tensors:
-        inputs = _float32(tf.transpose(inputs)) + biases[0]
-        after, _ = cell.forward(inputs, _float32(state) + biases[1], *states)
-        return _where(there, after, states)
-
-    product = tf.matmul(recurrent, tf.cast(states[0], recurrent.dtype))  # [G,B]
-    run = fused(element_wise) if kernels else element_wise
-    return run(inputs, product, biases, there, *states)
-
-
-def for_steps(
-    cell: Cell, recurrent: tf.Tensor, bias: tf.Tensor, dtype: tf.DType
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """A recurrent kernel [U,G] and a bias, as Keras keeps them, for `advance`.
-
-    Returns:
-        The kernel transposed, [G,U] in `dtype`, and the biases, float32
-        [2,G,1].
-    """
-    units = recurrent.shape[0]
-    bias = _two_biases(_float32(bias))  # [2,G]
-    recurrent = tf.transpose(tf.cast(recurrent, dtype))  # [G,U]
-    if cell.turned:
-        recurrent = tf.roll(recurrent, units, axis=0)
-        bias = tf.stack([bias[0], tf.roll(bias[1], units, axis=0)])
-    return recurrent, bias[:, :, tf.newaxis]
 
 
 def _forward(
@@ -176,6 +135,7 @@ def _forward(
     biases: Tensors,
     states: Tensors,
     mask: tf.Tensor | None,
+    dropout: tf.Tensor | None,
 ) -> tuple[Tensors, tf.Tensor, tf.TensorArray]:
     """The last states, hidden before and after [T+1,U,B], for backward."""
     dtype = projected.dtype
@@ -191,17 +151,17 @@ def _forward(
         *states: tf.Tensor,
     ) -> tuple[Tensors, tf.Tensor, tf.Tensor]:
         inputs, state = (
-            _float32(part) + bias[:, tf.newaxis]
+            float32(part) + bias[:, tf.newaxis]
             for part, bias in zip((inputs, state), biases, strict=True)
         )
         after, kept = cell.forward(inputs, state, *states)
-        after = _where(there, after, states)
+        after = where(there, after, states)
         return after, tf.cast(after[0], dtype), tf.cast(kept, dtype)
 
     def step(
         time: tf.Tensor, states: Tensors, hidden: tf.Tensor, *arrays: Any
     ) -> tuple:
-        product = tf.matmul(transposed, hidden)  # [G,B]
+        product = gate_products.product(transposed, hidden, dropout)  # [G,B]
         there = None if mask is None else mask[time]
         states, hidden, kept = element_wise(
             projected[time], product, biases, there, *states
@@ -229,6 +189,7 @@ def _backward(
     d_outputs: tf.Tensor,
     d_states: Tensors,
     mask: tf.Tensor | None,
+    dropout: tf.Tensor | None,
 ) -> tuple[tf.Tensor, Tensors]:
     """The gates' gradients, stacked over time, and the first states'."""
     dtype = recurrent.dtype
@@ -238,6 +199,12 @@ def _backward(
     # two bytes share cache lines, and one product takes a third longer.
     recurrent = tf.stack(tf.split(recurrent, size // units, axis=1))
 
+    def of_product(product: tf.Tensor, dropout: tf.Tensor | None) -> tf.Tensor:
+        by_gate = float32(product)  # [gates,U,B]
+        return tf.reduce_sum(
+            by_gate if dropout is None else by_gate * dropout, axis=0
+        )
+
     @fused
     def element_wise(
         kept: tf.Tensor,
@@ -245,15 +212,16 @@ def _backward(
         d_output: tf.Tensor,
         product: tf.Tensor,
         there: tf.Tensor | None,
+        dropout: tf.Tensor | None,
         d_hidden: tf.Tensor,
         *d_others: tf.Tensor,
     ) -> tuple[tf.Tensor, Tensors]:
-        d_hidden += _float32(d_output) + tf.reduce_sum(_float32(product), 0)
+        d_hidden += float32(d_output) + of_product(product, dropout)
         gates, d_states = cell.backward(
-            _float32(kept), _float32(before), d_hidden, *d_others
+            float32(kept), float32(before), d_hidden, *d_others
         )
-        d_states = _where(there, d_states, (d_hidden, *d_others))
-        [gates] = _where(there, (gates,), (tf.zeros_like(gates),))
+        d_states = where(there, d_states, (d_hidden, *d_others))
+        [gates] = where(there, (gates,), (tf.zeros_like(gates),))
         return tf.cast(gates, dtype), d_states
 
     def step(
@@ -266,6 +234,7 @@ def _backward(
             d_outputs[time],
             product,
             there,
+            dropout,
             *d_states,
         )
         of_state = tf.reshape(gates[:size], [size // units, units, -1])
@@ -284,31 +253,5 @@ def _backward(
             tf.TensorArray(dtype, length),
         ),
     )
-    d_hidden += tf.reduce_sum(_float32(product), 0)
+    d_hidden += of_product(product, dropout)
     return gates.stack(), (d_hidden, *d_others)
-
-
-def _where(there: tf.Tensor | None, new: Tensors, old: Tensors) -> Tensors:
-    """The new ones where a step counts, [1,B]; all of them without a mask."""
-    if there is None:
-        return new
-    return tuple(
-        tf.where(there, one, other) for one, other in zip(new, old, strict=True)
-    )
-
-
-def _flat(steps: tf.Tensor) -> tf.Tensor:
-    """[T,I,B] as [I,T*B]."""
-    rows = tf.transpose(steps, [1, 0, 2])
-    return tf.reshape(rows, [tf.shape(rows)[0], -1])
-
-
-def _two_biases(bias: tf.Tensor) -> tf.Tensor:
-    """A bias of inputs and of state apart, [2,G], also where there is one."""
-    if bias.shape.rank == 1:
-        return tf.stack([bias, tf.zeros_like(bias)])
-    return bias
-
-
-def _float32(values: tf.Tensor) -> tf.Tensor:
-    return tf.cast(values, tf.float32)

@@ -6,7 +6,7 @@ V vocabulary.
 
 import tensorflow as tf
 
-from tflm.layers import scans
+from tflm.layers import cell_steps
 from tflm.models.steps import State, Steps
 
 # Ids at the most for which a table is made of what they add to the gates: it
@@ -18,9 +18,9 @@ class RecurrentSteps(Steps):
     """A `RecurrentLanguageModel` that reads token by token; see `Steps`.
 
     The weights are three of each layer: what projects the inputs, [D,G], the
-    recurrent kernel and the biases, see `scans.for_steps`. Of the first layer
-    the first is a table [V,G] of what each id adds to the gates, if there are
-    few ids. States lie transposed, [U,B].
+    recurrent kernel and the biases, see `cell_steps.for_steps`. Of the first
+    layer the first is a table [V,G] of what each id adds to the gates, if there
+    are few ids. States lie transposed, [U,B].
     """
 
     def weights(self) -> tuple[tf.Tensor, ...]:
@@ -35,7 +35,7 @@ class RecurrentSteps(Steps):
                 kernel = tf.matmul(table, kernel)  # [V,G]
             cell = layer.scan.scan_cell
             weights.append(kernel)
-            weights += scans.for_steps(cell, recurrent, bias, dtype)
+            weights += cell_steps.for_steps(cell, recurrent, bias, dtype)
         return tuple(weights)
 
     def begin(self, state: State) -> State:
@@ -57,7 +57,7 @@ class RecurrentSteps(Steps):
             if index:
                 hidden = tf.matmul(hidden, kernel)  # [B,G]
             names = model.state_names(index)
-            states = scans.advance(
+            states = cell_steps.advance(
                 layer.scan.scan_cell,
                 hidden,
                 recurrent,
