@@ -19,17 +19,19 @@ class Cell(NamedTuple):
             both with their biases, and the states [U,B]; gives the new states
             and what `backward` needs, stacked in one tensor.
         backward: Takes that tensor, the hidden state before and the states'
-            gradients; gives the gradients of the gates, stacked, first G rows
-            those of the projected state and last G rows those of the
-            projected inputs, and the gradients of the earlier states that do
-            not pass through the weights.
+            gradients; gives the gradients of the gates, first those of the
+            projected state and last those of the projected inputs, which may
+            be the same, and the gradients of the earlier states that do not
+            pass through the weights.
+        gates: How many gradients of gates `backward` gives.
         turned: Whether the projected state has its last gate first. Where the
             two projections differ in the gradient of one gate, all the
             others' rows can be shared then.
     """
 
     forward: Callable[..., tuple[Tensors, tf.Tensor]]
-    backward: Callable[..., tuple[tf.Tensor, Tensors]]
+    backward: Callable[..., tuple[Tensors, Tensors]]
+    gates: int
     turned: bool = False
 
 
@@ -42,8 +44,9 @@ def _simple_forward(
 
 def _simple_backward(
     hidden: tf.Tensor, before: tf.Tensor, d_hidden: tf.Tensor
-) -> tuple[tf.Tensor, Tensors]:
-    return d_hidden * (1 - hidden * hidden), (tf.zeros_like(d_hidden),)
+) -> tuple[Tensors, Tensors]:
+    gate = d_hidden * (1 - hidden * hidden)
+    return (gate,), (tf.zeros_like(d_hidden),)
 
 
 def _gru_forward(
@@ -58,13 +61,13 @@ def _gru_forward(
 
 def _gru_backward(
     kept: tf.Tensor, hidden: tf.Tensor, d_hidden: tf.Tensor
-) -> tuple[tf.Tensor, Tensors]:
+) -> tuple[Tensors, Tensors]:
     z, r, c, c_state = tf.split(kept, 4)
     d_z = d_hidden * (hidden - c) * z * (1 - z)
     d_c = d_hidden * (1 - z) * (1 - c * c)
     d_r = d_c * c_state * r * (1 - r)
     # The candidate's gradient differs by r between its two products.
-    return tf.concat([d_c * r, d_z, d_r, d_c], axis=0), (d_hidden * z,)
+    return (d_c * r, d_z, d_r, d_c), (d_hidden * z,)
 
 
 def _lstm_forward(
@@ -79,22 +82,22 @@ def _lstm_forward(
 
 def _lstm_backward(
     kept: tf.Tensor, before: tf.Tensor, d_hidden: tf.Tensor, d_cell: tf.Tensor
-) -> tuple[tf.Tensor, Tensors]:
+) -> tuple[Tensors, Tensors]:
     i, f, g, o, cell = tf.split(kept, 5)
     tanh = tf.tanh(f * cell + i * g)
     d_cell += d_hidden * o * (1 - tanh * tanh)
-    gates = [
+    gates = (
         d_cell * g * i * (1 - i),
         d_cell * cell * f * (1 - f),
         d_cell * i * (1 - g * g),
         d_hidden * tanh * o * (1 - o),
-    ]
-    return tf.concat(gates, axis=0), (tf.zeros_like(d_hidden), d_cell * f)
+    )
+    return gates, (tf.zeros_like(d_hidden), d_cell * f)
 
 
-SIMPLE_RNN = Cell(_simple_forward, _simple_backward)
-GRU = Cell(_gru_forward, _gru_backward, turned=True)
-LSTM = Cell(_lstm_forward, _lstm_backward)
+SIMPLE_RNN = Cell(_simple_forward, _simple_backward, gates=1)
+GRU = Cell(_gru_forward, _gru_backward, gates=4, turned=True)
+LSTM = Cell(_lstm_forward, _lstm_backward, gates=4)
 
 
 def where(there: tf.Tensor | None, new: Tensors, old: Tensors) -> Tensors:

@@ -1,4 +1,4 @@
-"""Products of the gates' kernels with what each gate's dropout leaves.
+"""Products of the gates' kernels, and their gradients gate by gate.
 
 Dropout on inputs or states may have a mask for each gate, the same at all
 steps: `y_g = K_g^T (m_g x)`. Without one, all gates share one product.
@@ -7,6 +7,8 @@ Axes: B batch, T time, I inputs or units, U units, G the gates' units.
 """
 
 import tensorflow as tf
+
+from tflm.layers.cells import float32
 
 
 def product(
@@ -31,58 +33,43 @@ def product(
 
 
 def d_kernel(
-    steps: tf.Tensor, d_product: tf.Tensor, dropout: tf.Tensor | None
+    values: tf.Tensor, d_gate: tf.Tensor, left: tf.Tensor | None
 ) -> tf.Tensor:
-    """The kernel's gradient [I,G], of values [T,I,B] and of [G,T*B]."""
-    if dropout is None:
-        return tf.matmul(flat(steps), d_product, transpose_b=True)
-    return tf.concat(
-        [
-            tf.matmul(flat(_thinned(steps, left)), d_gate, transpose_b=True)
-            for left, d_gate in _by_gate(dropout, d_product)
-        ],
-        axis=1,
-    )
+    """The gradient of a gate's kernel, float32 [I,U].
+
+    Args:
+        values: float [I,T,B], what the kernel is multiplied with.
+        d_gate: The gate's gradient, [U,T*B].
+        left: Optional float32 [I,B], the gate's dropout.
+    """
+    if left is not None:
+        values = _thinned(values, left[:, tf.newaxis])
+    return float32(tf.matmul(flat(values), d_gate, transpose_b=True))
 
 
-def d_steps(
+def d_values(
     kernel: tf.Tensor,
-    d_product: tf.Tensor,
-    steps: tf.Tensor,
-    dropout: tf.Tensor | None,
+    d_gate: tf.Tensor,
+    shape: tf.Tensor,
+    left: tf.Tensor | None,
 ) -> tf.Tensor:
-    """The gradient of values [T,I,B], as [I,T,B], of [I,G] and of [G,T*B]."""
-    shape = tf.gather(tf.shape(steps), [1, 0, 2])
-    if dropout is None:
-        return tf.reshape(tf.matmul(kernel, d_product), shape)
-    kernels = tf.split(kernel, dropout.shape[0], axis=1)  # [I,U] each
-    return tf.add_n(
-        [
-            _thinned(
-                tf.reshape(tf.matmul(of_gate, d_gate), shape),
-                left[:, tf.newaxis],
-            )
-            for of_gate, (left, d_gate) in zip(
-                kernels, _by_gate(dropout, d_product), strict=True
-            )
-        ]
-    )
+    """The gradient of values through one gate, float32 [I,T,B].
+
+    Args:
+        kernel: The gate's, [I,U].
+        d_gate: The gate's gradient, [U,T*B].
+        shape: int32 [3], of the result.
+        left: Optional float32 [I,B], the gate's dropout.
+    """
+    product = float32(tf.reshape(tf.matmul(kernel, d_gate), shape))
+    return product if left is None else product * left[:, tf.newaxis]
 
 
-def flat(steps: tf.Tensor) -> tf.Tensor:
-    """[T,I,B] as [I,T*B]."""
-    rows = tf.transpose(steps, [1, 0, 2])
-    return tf.reshape(rows, [tf.shape(rows)[0], -1])
+def flat(values: tf.Tensor) -> tf.Tensor:
+    """[I,T,B] as [I,T*B]."""
+    return tf.reshape(values, [tf.shape(values)[0], -1])
 
 
 def _thinned(values: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
     """Multiplied before it is rounded, like what dropout leaves elsewhere."""
-    return tf.cast(tf.cast(values, tf.float32) * left, values.dtype)
-
-
-def _by_gate(dropout: tf.Tensor, d_product: tf.Tensor) -> zip:
-    """Each gate's dropout [I,B] with its rows of the gradient [G,T*B]."""
-    count = dropout.shape[0]
-    return zip(
-        tf.unstack(dropout), tf.split(d_product, count, axis=0), strict=True
-    )
+    return tf.cast(float32(values) * left, values.dtype)

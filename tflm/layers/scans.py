@@ -84,7 +84,7 @@ def scan(
         outputs = tf.transpose(hidden[1:], [2, 0, 1])  # [B,T,U]
 
         def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> Tensors:
-            gates, d_first = _backward(
+            arrays, d_first = _backward(
                 cell,
                 recurrent,
                 kept,
@@ -94,29 +94,14 @@ def scan(
                 there,
                 state_dropout,
             )
-            gates = gate_products.flat(gates)  # [.,T*B]
-            size = kernel.shape[1]
-            of_state, of_inputs = gates[:size], gates[-size:]  # [G,T*B]
-            # One after another: each is made for all cores.
-            d_recurrent = gate_products.d_kernel(
-                hidden[:-1], of_state, state_dropout
+            d_recurrent, d_kernel, d_biases, d_steps = _weights_gradients(
+                arrays, hidden, steps, kernel, state_dropout, input_dropout
             )
-            with tf.control_dependencies([d_recurrent]):
-                d_kernel = gate_products.d_kernel(
-                    steps, of_inputs, input_dropout
-                )
-            with tf.control_dependencies([d_kernel]):
-                d_steps = gate_products.d_steps(
-                    kernel, of_inputs, steps, input_dropout
-                )  # [D,T,B]
-            # A product with ones is the fastest way to sum over the steps.
-            sums = tf.matmul(gates, tf.ones([tf.shape(gates)[1], 1], dtype))
-            d_biases = sums[-size:, 0], turned(sums[:size, 0], -1)
             return (
                 tf.cast(tf.transpose(d_steps, [2, 1, 0]), inputs.dtype),
-                float32(d_kernel),
-                turned(float32(d_recurrent), -1),
-                tf.stack([float32(d) for d in d_biases]),
+                d_kernel,
+                turned(d_recurrent, -1),
+                tf.stack([d_biases[0], turned(d_biases[1], -1)]),
                 *(tf.transpose(d) for d in d_first),
             )
 
@@ -190,8 +175,8 @@ def _backward(
     d_states: Tensors,
     mask: tf.Tensor | None,
     dropout: tf.Tensor | None,
-) -> tuple[tf.Tensor, Tensors]:
-    """The gates' gradients, stacked over time, and the first states'."""
+) -> tuple[tuple[tf.TensorArray, ...], Tensors]:
+    """The gradients of each gate at all steps, [U,B], and the first states'."""
     dtype = recurrent.dtype
     length = tf.shape(d_outputs)[0]
     units, size = recurrent.shape
@@ -215,20 +200,21 @@ def _backward(
         dropout: tf.Tensor | None,
         d_hidden: tf.Tensor,
         *d_others: tf.Tensor,
-    ) -> tuple[tf.Tensor, Tensors]:
+    ) -> tuple[tf.Tensor, Tensors, Tensors]:
         d_hidden += float32(d_output) + of_product(product, dropout)
         gates, d_states = cell.backward(
             float32(kept), float32(before), d_hidden, *d_others
         )
         d_states = where(there, d_states, (d_hidden, *d_others))
-        [gates] = where(there, (gates,), (tf.zeros_like(gates),))
-        return tf.cast(gates, dtype), d_states
+        gates = where(there, gates, tuple(tf.zeros_like(g) for g in gates))
+        gates = tuple(tf.cast(gate, dtype) for gate in gates)
+        return tf.stack(gates[: size // units]), gates, d_states
 
     def step(
-        time: tf.Tensor, d_states: Tensors, product: tf.Tensor, array: Any
+        time: tf.Tensor, d_states: Tensors, product: tf.Tensor, arrays: Any
     ) -> tuple:
         there = None if mask is None else mask[time]
-        gates, d_states = element_wise(
+        of_state, gates, d_states = element_wise(
             kept.read(time),
             hidden[time],
             d_outputs[time],
@@ -237,21 +223,73 @@ def _backward(
             dropout,
             *d_states,
         )
-        of_state = tf.reshape(gates[:size], [size // units, units, -1])
         product = tf.matmul(recurrent, of_state)  # [gates,U,B]
-        return time - 1, d_states, product, array.write(time, gates)
+        arrays = tuple(
+            array.write(time, gate)
+            for array, gate in zip(arrays, gates, strict=True)
+        )
+        return time - 1, d_states, product, arrays
 
     nothing = tf.zeros_like(d_states[0])[tf.newaxis]
     nothing = tf.repeat(tf.cast(nothing, dtype), size // units, axis=0)
-    _, (d_hidden, *d_others), product, gates = tf.while_loop(
+    _, (d_hidden, *d_others), product, arrays = tf.while_loop(
         lambda time, *_: time >= 0,
         step,
         (
             length - 1,
             d_states,
             nothing,
-            tf.TensorArray(dtype, length),
+            tuple(tf.TensorArray(dtype, length) for _ in range(cell.gates)),
         ),
     )
     d_hidden += of_product(product, dropout)
-    return gates.stack(), (d_hidden, *d_others)
+    return arrays, (d_hidden, *d_others)
+
+
+def _weights_gradients(
+    arrays: tuple[tf.TensorArray, ...],
+    hidden: tf.Tensor,
+    steps: tf.Tensor,
+    kernel: tf.Tensor,
+    state_dropout: tf.Tensor | None,
+    input_dropout: tf.Tensor | None,
+) -> tuple[tf.Tensor, tf.Tensor, Tensors, tf.Tensor]:
+    """Those of recurrent kernel, kernel and biases, and the steps' [D,T,B]."""
+    length, width, batch = tf.unstack(tf.shape(steps))
+    count = kernel.shape[1] // hidden.shape[1]
+    ones = tf.ones([length * batch, 1], kernel.dtype)
+    hidden = tf.transpose(hidden[:-1], [1, 0, 2])  # [U,T,B]
+    steps = tf.transpose(steps, [1, 0, 2])  # [D,T,B]
+    kernels = tf.split(kernel, count, axis=1)
+    of_state, of_inputs, sums, d_steps = [], [], [], []
+    done: list[tf.Tensor] = []
+    # A gate at a time: each product is made for all cores, and of the copies
+    # in the order of products there is one at a time.
+    for index, array in enumerate(arrays):
+        with tf.control_dependencies(done):
+            d_gate = tf.transpose(array.stack(), [1, 0, 2])  # [U,T,B]
+        d_gate = gate_products.flat(d_gate)
+        # A product with ones is the fastest way to sum over the steps.
+        done = [tf.matmul(d_gate, ones)]
+        sums.append(float32(done[0])[:, 0])
+        if index < count:
+            left = None if state_dropout is None else state_dropout[index]
+            with tf.control_dependencies(done):
+                done = [gate_products.d_kernel(hidden, d_gate, left)]
+            of_state += done
+        index -= len(arrays) - count
+        if index >= 0:
+            left = None if input_dropout is None else input_dropout[index]
+            with tf.control_dependencies(done):
+                done = [gate_products.d_kernel(steps, d_gate, left)]
+            of_inputs += done
+            with tf.control_dependencies(done):
+                done = [
+                    gate_products.d_values(
+                        kernels[index], d_gate, tf.shape(steps), left
+                    )
+                ]
+            d_steps += done
+    biases = tf.concat(sums[-count:], 0), tf.concat(sums[:count], 0)
+    d_recurrent, d_kernel = (tf.concat(d, 1) for d in (of_state, of_inputs))
+    return d_recurrent, d_kernel, biases, tf.add_n(d_steps)
