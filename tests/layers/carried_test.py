@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.layers import recurrent_reference
 from tflm import layers
 
 UNITS, WIDTH = 6, 5
@@ -12,39 +13,10 @@ KINDS = [layers.SimpleRNN, layers.GRU, layers.LSTM]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def simple_rnn_step(x, state, kernel, recurrent, bias):
-    (hidden,) = state
-    return (np.tanh(x @ kernel + hidden @ recurrent + bias),)
-
-
-def gru_step(x, state, kernel, recurrent, bias):
-    """Gates in the order update, reset, candidate; a bias for each product."""
-    (hidden,) = state
-    update, reset, candidate = np.split(x @ kernel + bias[0], 3, axis=-1)
-    from_state = np.split(hidden @ recurrent + bias[1], 3, axis=-1)
-    update = sigmoid(update + from_state[0])
-    reset = sigmoid(reset + from_state[1])
-    candidate = np.tanh(candidate + reset * from_state[2])
-    return (update * hidden + (1 - update) * candidate,)
-
-
-def lstm_step(x, state, kernel, recurrent, bias):
-    """Gates in the order input, forget, candidate, output."""
-    hidden, cell = state
-    gates = x @ kernel + hidden @ recurrent + bias
-    enters, stays, candidate, leaves = np.split(gates, 4, axis=-1)
-    cell = sigmoid(stays) * cell + sigmoid(enters) * np.tanh(candidate)
-    return sigmoid(leaves) * np.tanh(cell), cell
-
-
 STEPS = {
-    layers.SimpleRNN: simple_rnn_step,
-    layers.GRU: gru_step,
-    layers.LSTM: lstm_step,
+    layers.SimpleRNN: recurrent_reference.simple_rnn,
+    layers.GRU: recurrent_reference.gru,
+    layers.LSTM: recurrent_reference.lstm,
 }
 
 

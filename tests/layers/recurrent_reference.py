@@ -21,8 +21,7 @@ def gru(x, states, kernel, recurrent, bias):
     (hidden,) = states
     after = np.ndim(bias) == 2
     of_inputs, of_state = bias if after else (bias, np.zeros_like(bias))
-    kernels = np.split(kernel, 3, axis=1)
-    x_z, x_r, x_c = np.split(x @ np.hstack(kernels) + of_inputs, 3)
+    x_z, x_r, x_c = np.split(x @ kernel + of_inputs, 3, axis=-1)
     r_z, r_r, r_c = np.split(recurrent, 3, axis=1)
     b_z, b_r, b_c = np.split(of_state, 3)
     z = sigmoid(x_z + hidden @ r_z + b_z)
@@ -34,7 +33,8 @@ def gru(x, states, kernel, recurrent, bias):
 
 def lstm(x, states, kernel, recurrent, bias):
     hidden, cell = states
-    i, f, g, o = np.split(x @ kernel + hidden @ recurrent + bias, 4)
+    gates = x @ kernel + hidden @ recurrent + bias
+    i, f, g, o = np.split(gates, 4, axis=-1)
     cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
     return sigmoid(o) * np.tanh(cell), cell
 
