@@ -2,10 +2,10 @@
 
 TensorFlow's gradient of a loop adds up a full weight gradient at every step.
 Here the loops hold what is sequential and nothing else: the inputs of all
-steps are projected before, and the weights' gradients are one product over
-all steps after. States lie transposed, [U,B], which makes the product inside
-of the loop nearly twice as fast, and the element-wise part of a step is one
-fused kernel where XLA can make it.
+steps are projected before, and the weights' gradients are one product a gate
+over all steps after. States lie transposed, [U,B], which makes the product
+inside of the loop nearly twice as fast, and the element-wise part of a step is
+one fused kernel where XLA can make it.
 
 Axes: B batch, T time, D width of the inputs, U units, G the gates' units.
 """
@@ -255,9 +255,7 @@ def _weights_gradients(
     input_dropout: tf.Tensor | None,
 ) -> tuple[tf.Tensor, tf.Tensor, Tensors, tf.Tensor]:
     """Those of recurrent kernel, kernel and biases, and the steps' [D,T,B]."""
-    length, width, batch = tf.unstack(tf.shape(steps))
     count = kernel.shape[1] // hidden.shape[1]
-    ones = tf.ones([length * batch, 1], kernel.dtype)
     hidden = tf.transpose(hidden[:-1], [1, 0, 2])  # [U,T,B]
     steps = tf.transpose(steps, [1, 0, 2])  # [D,T,B]
     kernels = tf.split(kernel, count, axis=1)
@@ -270,6 +268,7 @@ def _weights_gradients(
             d_gate = tf.transpose(array.stack(), [1, 0, 2])  # [U,T,B]
         d_gate = gate_products.flat(d_gate)
         # A product with ones is the fastest way to sum over the steps.
+        ones = tf.ones([tf.shape(d_gate)[1], 1], kernel.dtype)
         done = [tf.matmul(d_gate, ones)]
         sums.append(float32(done[0])[:, 0])
         if index < count:
