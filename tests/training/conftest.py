@@ -10,6 +10,7 @@ import tensorflow as tf
 from tflm import config, models, training
 from tflm.pipelines import TokenStore, Windows
 from tflm.pipelines.token_store import Counts
+from tflm.training.adamw import AdamW
 from tflm.training.checkpoints import Checkpoints
 from tflm.training.loop import Loop
 
@@ -68,7 +69,7 @@ class Bigram(models.LanguageModel):
 
 def compiled(model, learning_rate=0.1, **options):
     """The model with an optimizer that plain `fit` can use too."""
-    optimizer = keras.optimizers.AdamW(learning_rate, **options)
+    optimizer = AdamW(learning_rate, **options)
     optimizer.build(model.trainable_variables)
     loss = keras.losses.SparseCategoricalCrossentropy(
         from_logits=True, reduction="mean_with_sample_weight"

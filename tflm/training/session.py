@@ -15,6 +15,7 @@ from tflm.models import LanguageModel
 from tflm.pipelines import Lanes, Sequences, TokenStore, sequences_of
 from tflm.tokenizers import Tokenizer
 from tflm.training import device, word_vectors
+from tflm.training.adamw import AdamW
 from tflm.training.callbacks import (
     BestWeights,
     MetricsFile,
@@ -215,7 +216,7 @@ def _model(
         model.embedding.set_weights([vectors.table])
     if config.model.freeze_embeddings:
         model.embedding.trainable = False
-    optimizer = keras.optimizers.AdamW(
+    optimizer = AdamW(
         training.learning_rate,
         weight_decay=training.weight_decay,
         global_clipnorm=training.clipnorm or None,
