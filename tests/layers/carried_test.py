@@ -155,6 +155,48 @@ def test_state_is_float32_whatever_the_arithmetic(kind, length, training):
 
 
 @every_kind
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    ("policy", "training", "tolerance"),
+    [
+        ("float32", True, 1e-5),
+        ("float32", False, 1e-5),
+        ("mixed_bfloat16", True, 2e-2),
+    ],
+)
+def test_ids_are_read_as_the_rows_of_a_table(
+    kind, policy, training, tolerance, masked
+):
+    layer, rounded = random_layer(kind), random_layer(kind, dtype=policy)
+    random = np.random.default_rng(4)
+    table = tf.Variable(random.normal(size=[4, WIDTH]), dtype=tf.float32)
+    ids = tf.constant(random.integers(4, size=[3, 7]), tf.int32)
+    mask = tf.constant(random.random([3, 7]) < 0.7) if masked else None
+    state = tuple(tf.constant(part) for part in random_state(kind, 3))
+    shown = random.normal(size=[3, 7, UNITS]).astype(np.float32)
+
+    def found(layer, training, **table_or_not):
+        with tf.GradientTape() as tape:
+            tape.watch(state)
+            inputs = ids if table_or_not else tf.gather(table, ids)
+            outputs, last = layer(
+                inputs, state, mask=mask, training=training, **table_or_not
+            )
+            total = tf.reduce_sum(tf.cast(outputs, tf.float32) * shown)
+            total += tf.add_n([tf.reduce_sum(part**2) for part in last])
+        weights = [weight.value for weight in layer.weights]
+        gradients = tape.gradient(total, [table, *weights, *state])
+        return [outputs, *last, *map(tf.convert_to_tensor, gradients)]
+
+    expected = found(layer, training=False)  # by Keras's loop
+    by_ids = found(rounded, training, table=table)
+    assert by_ids[0].dtype == rounded.compute_dtype
+    for one, other in zip(by_ids, expected, strict=True):
+        error = tf.norm(tf.cast(one, tf.float32) - other) / tf.norm(other)
+        assert float(error) < tolerance
+
+
+@every_kind
 @pytest.mark.parametrize("length", [1, None])
 def test_graph_of_any_length_gives_the_same(kind, length):
     layer, before = random_layer(kind), random_state(kind, 2)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tflm import config, models
+from tflm import config, layers, models
 
 SIZE = 13  # of the vocabulary
 KINDS = [models.SimpleRNN, models.GRU, models.LSTM]
 # The ways to go from ids to logits.
 FORMS = {
     "plain": {"embedding_dim": 5},
+    "few_ids": {"embedding_dim": 16},
     "one_hot": {"embedding_dim": 0},
     "tied": {"embedding_dim": 8, "tie_embeddings": True},
     "bridge": {"embedding_dim": 5, "tie_embeddings": True},
@@ -197,7 +198,7 @@ def test_unequal_prompts_equal_each_alone(kind, side):
 
 
 @every_kind
-@pytest.mark.parametrize("form", ["plain", "one_hot"])
+@pytest.mark.parametrize("form", ["plain", "few_ids", "one_hot"])
 @pytest.mark.parametrize("training", [False, True])
 def test_masked_position_gives_no_gradient(kind, form, training):
     model = random_model(kind, num_layers=2, **FORMS[form])
@@ -416,6 +417,66 @@ def test_dropout_is_for_training_only():
     np.testing.assert_allclose(
         without(ids, training=True), without(ids), atol=1e-5
     )
+
+
+@every_kind
+@pytest.mark.parametrize("form", ["few_ids", "tied"])
+def test_training_gives_the_gradients_of_kerass_loop(kind, form):
+    model = random_model(kind, num_layers=2, **FORMS[form])
+    ids, mask = random_ids(3, 6), tf.constant(random_mask(3, 6))
+    state = model.get_initial_state(3)
+
+    def found(training):
+        with tf.GradientTape() as tape:
+            logits, after = model(
+                ids,
+                mask=mask,
+                initial_state=state,
+                return_state=True,
+                training=training,
+            )
+            total = tf.reduce_sum(tf.boolean_mask(logits, mask) ** 2)
+        variables = model.trainable_variables
+        gradients = tape.gradient(total, variables)
+        return [total, *map(tf.convert_to_tensor, gradients), *after.values()]
+
+    for one, other in zip(found(True), found(False), strict=True):
+        one, other = (tf.cast(part, tf.float32) for part in (one, other))
+        assert float(tf.norm(one - other) / tf.norm(other)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("options", "of_ids"),
+    [
+        ({"embedding_dim": SIZE}, True),
+        ({"embedding_dim": SIZE - 1}, False),
+        ({"embedding_dim": SIZE, "dropout": 0.1}, False),
+        ({"embedding_dim": 0}, False),
+    ],
+)
+def test_few_ids_are_projected_once_where_nothing_is_dropped(
+    options, of_ids, monkeypatch
+):
+    received = []
+    scan = layers.scans.scan
+
+    def watched(cell, inputs, *others):
+        received.append((inputs.dtype.is_integer, inputs.shape[2:]))
+        return scan(cell, inputs, *others)
+
+    monkeypatch.setattr(layers.scans, "scan", watched)
+    random_model(models.GRU, **options)(random_ids(2, 3), training=True)
+    width = [] if of_ids else [options["embedding_dim"] or SIZE]
+    assert received == [(of_ids, width)]
+
+
+@every_form
+def test_id_that_is_none_is_told_in_training(form):
+    if form == "one_hot":
+        pytest.skip("`tf.one_hot` makes zeros of it")
+    model = random_model(models.GRU, **FORMS[form])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=str(SIZE)):
+        model(tf.constant([[1, SIZE]]), training=True)
 
 
 def test_tied_embeddings_need_an_embedding():

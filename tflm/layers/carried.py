@@ -1,6 +1,6 @@
 """A recurrent layer that takes its state and gives it back.
 
-Axes: B batch, T time, D width of the inputs, U units.
+Axes: B batch, T time, D width of the inputs, U units, V vocabulary.
 """
 
 from typing import Any
@@ -24,10 +24,12 @@ class Carried(keras.layers.Layer):
         **kwargs: Keras's own layer arguments (`name`, `dtype`).
 
     Call arguments:
-        inputs: float [B,T,D].
+        inputs: float [B,T,D]; with a `table`, int ids [B,T] of its rows.
         initial_state: Tuple of float32 [B,U], one for each of `state_names`.
         mask: Optional bool [B,T]. Default None: every position counts.
         training: Optional bool. Decides the way of computing, not the result.
+        table: Optional float [V,D]. Training is the faster for it where V is
+            below D. Default None.
 
     Returns:
         A pair: outputs float [B,T,U] in the compute dtype, and the state
@@ -62,11 +64,14 @@ class Carried(keras.layers.Layer):
         initial_state: tuple[tf.Tensor, ...],
         mask: tf.Tensor | None = None,
         training: bool | None = None,
+        table: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         # Forward graph
-        inputs = tf.cast(inputs, self.compute_dtype)  # [B,T,D]
         if training and self.scan.is_scanned:
-            return self.scan.scanned(inputs, initial_state, mask)
+            return self.scan.scanned(inputs, initial_state, mask, table=table)
+        if table is not None:
+            inputs = tf.gather(table, inputs)
+        inputs = tf.cast(inputs, self.compute_dtype)  # [B,T,D]
         state = [tf.cast(s, self.compute_dtype) for s in initial_state]
         if inputs.shape[1] == 1:
             outputs, state = self._one_step(inputs, state, mask)

@@ -6,9 +6,12 @@ steps: `y_g = K_g^T (m_g x)`. Without one, all gates share one product.
 Axes: B batch, T time, I inputs or units, U units, G the gates' units.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
-from tflm.layers.cells import float32
+from tflm.layers.cells import Cell, float32
 
 
 def product(
@@ -32,40 +35,108 @@ def product(
     return tf.reshape(tf.matmul(by_gate, thinned), shape)
 
 
-def d_kernel(
-    values: tf.Tensor, d_gate: tf.Tensor, left: tf.Tensor | None
-) -> tf.Tensor:
-    """The gradient of a gate's kernel, float32 [I,U].
+def gradients(
+    cell: Cell,
+    arrays: tuple[tf.TensorArray, ...],
+    hidden: tf.Tensor,
+    steps: tf.Tensor,
+    kernel: tf.Tensor | None,
+    state_dropout: tf.Tensor | None,
+    input_dropout: tf.Tensor | None,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor | None]:
+    """What the gates' gradients at all steps give.
 
     Args:
-        values: float [I,T,B], what the kernel is multiplied with.
-        d_gate: The gate's gradient, [U,T*B].
-        left: Optional float32 [I,B], the gate's dropout.
+        cell: Of which they are.
+        arrays: The gradients of each gate, [U,B] a step, as
+            `Cell.backward` gives them.
+        hidden: The states before the steps, [T,U,B], of the products' dtype.
+        steps: The inputs, [T,D,B].
+        kernel: That of the inputs, [D,G]; None: nobody asks for their gradient.
+        state_dropout: Optional float32 [gates,U,B].
+        input_dropout: Optional float32 [gates,D,B].
+
+    Returns:
+        The gradients of the kernel [D,G], of the recurrent kernel [U,G], of
+        the biases, float32 [2,G], and of the inputs, float32 [B,T,D] or None.
     """
+    count = cell.gates - cell.turned  # of each projection
+    hidden = tf.transpose(hidden, [1, 0, 2])  # [U,T,B]
+    steps = tf.transpose(steps, [1, 0, 2])  # [D,T,B]
+    kernels = [] if kernel is None else tf.split(kernel, count, axis=1)
+    of_state, of_inputs, sums, d_steps = [], [], [], []
+    done: list[tf.Tensor] = []
+
+    def in_turn(make: Callable[..., tf.Tensor], *arguments: Any) -> tf.Tensor:
+        # Each product is made for all cores, and of the copies in the order of
+        # products there is one at a time.
+        with tf.control_dependencies(done):
+            done[:] = [make(*arguments)]
+        return done[0]
+
+    for index, array in enumerate(arrays):
+        d_gate = in_turn(_flat_gate, array)  # [U,T*B]
+        sums.append(in_turn(_sum_of_steps, d_gate))
+        if index < count:
+            left = _of_gate(state_dropout, index)
+            of_state.append(in_turn(_d_kernel, hidden, d_gate, left))
+        index -= len(arrays) - count
+        if index >= 0:
+            left = _of_gate(input_dropout, index)
+            of_inputs.append(in_turn(_d_kernel, steps, d_gate, left))
+        if index >= 0 and kernels:
+            shape = tf.shape(steps)
+            d_steps.append(
+                in_turn(_d_values, kernels[index], d_gate, shape, left)
+            )
+
+    def joined(parts: list[tf.Tensor], turned: bool = False) -> tf.Tensor:
+        return tf.concat(parts[1:] + parts[:1] if turned else parts, axis=-1)
+
+    d_biases = joined(sums[-count:]), joined(sums[:count], cell.turned)
+    return (
+        joined(of_inputs),
+        joined(of_state, cell.turned),
+        tf.stack(d_biases),
+        tf.transpose(tf.add_n(d_steps), [2, 1, 0]) if d_steps else None,
+    )
+
+
+def _flat_gate(array: tf.TensorArray) -> tf.Tensor:
+    return _flat(tf.transpose(array.stack(), [1, 0, 2]))
+
+
+def _sum_of_steps(d_gate: tf.Tensor) -> tf.Tensor:
+    """float32 [U] of [U,T*B]; a product with ones is the fastest way."""
+    ones = tf.ones([tf.shape(d_gate)[1], 1], d_gate.dtype)
+    return float32(tf.matmul(d_gate, ones))[:, 0]
+
+
+def _of_gate(dropout: tf.Tensor | None, index: int) -> tf.Tensor | None:
+    return None if dropout is None else dropout[index]
+
+
+def _d_kernel(
+    values: tf.Tensor, d_gate: tf.Tensor, left: tf.Tensor | None
+) -> tf.Tensor:
+    """The gradient [I,U] of the kernel by which a gate takes [I,T,B]."""
     if left is not None:
         values = _thinned(values, left[:, tf.newaxis])
-    return float32(tf.matmul(flat(values), d_gate, transpose_b=True))
+    return tf.matmul(_flat(values), d_gate, transpose_b=True)
 
 
-def d_values(
+def _d_values(
     kernel: tf.Tensor,
     d_gate: tf.Tensor,
     shape: tf.Tensor,
     left: tf.Tensor | None,
 ) -> tf.Tensor:
-    """The gradient of values through one gate, float32 [I,T,B].
-
-    Args:
-        kernel: The gate's, [I,U].
-        d_gate: The gate's gradient, [U,T*B].
-        shape: int32 [3], of the result.
-        left: Optional float32 [I,B], the gate's dropout.
-    """
+    """The gradient float32 [I,T,B] of what a gate takes by a kernel [I,U]."""
     product = float32(tf.reshape(tf.matmul(kernel, d_gate), shape))
     return product if left is None else product * left[:, tf.newaxis]
 
 
-def flat(values: tf.Tensor) -> tf.Tensor:
+def _flat(values: tf.Tensor) -> tf.Tensor:
     """[I,T,B] as [I,T*B]."""
     return tf.reshape(values, [tf.shape(values)[0], -1])
 

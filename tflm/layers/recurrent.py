@@ -1,6 +1,6 @@
 """Keras's recurrent layers, several times faster in training on a CPU.
 
-Axes: B batch, T time, D width of the inputs, U units.
+Axes: B batch, T time, D width of the inputs, U units, V vocabulary.
 """
 
 import functools
@@ -72,15 +72,21 @@ class Scanned(keras.layers.RNN):
         inputs: tf.Tensor,
         states: tuple[tf.Tensor, ...],
         *masks: tf.Tensor | None,
+        table: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-        """Outputs [B,T,U] and last states, float32 [B,U], see `scans.scan`."""
+        """Outputs [B,T,U] and last states, float32 [B,U], see `scans.scan`.
+
+        With a table [V,D] the inputs are ids [B,T] of its rows. What these are
+        for the gates is worked out once for each row, not for each position.
+        """
+        dtype = tf.as_dtype(self.compute_dtype)
+        kernel, *others = self.tensors()
+        if table is not None:
+            kernel = tf.matmul(tf.cast(table, dtype), tf.cast(kernel, dtype))
+        states = tuple(tf.cast(state, tf.float32) for state in states)
+        weights = (kernel, *others)
         return scans.scan(
-            self.scan_cell,
-            tf.cast(inputs, self.compute_dtype),
-            tuple(tf.cast(state, tf.float32) for state in states),
-            self.tensors(),
-            tf.as_dtype(self.compute_dtype),
-            *masks,
+            self.scan_cell, inputs, states, weights, dtype, *masks
         )
 
     def tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

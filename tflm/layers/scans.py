@@ -34,10 +34,13 @@ def scan(
 
     Args:
         cell: `cells.SIMPLE_RNN`, `cells.GRU` or `cells.LSTM`.
-        inputs: float [B,T,D].
+        inputs: float [B,T,D]; or int ids [B,T], each of which stands for a
+            row of the kernel, as if the inputs were one-hot and D the number
+            of ids.
         states: float32 [B,U] each.
         weights: Kernel [D,G], recurrent kernel [U,G], bias [G] or, of inputs
-            and of state apart, [2,G], as Keras keeps them.
+            and of state apart, [2,G], as Keras keeps them. Their gradients
+            have their dtypes.
         dtype: Of the products. State and gates are float32 in any case.
         mask: Optional bool [B,T]. Where it is False the states stay as they
             were, the output is that of the step before (at first the state
@@ -61,32 +64,38 @@ def scan(
         if cell.turned:
             state_dropout = tf.roll(state_dropout, 1, axis=0)
 
-    def turned(values: tf.Tensor, by: int) -> tf.Tensor:
-        return tf.roll(values, by * units, axis=-1) if cell.turned else values
+    def turned(values: tf.Tensor) -> tf.Tensor:
+        return tf.roll(values, units, axis=-1) if cell.turned else values
 
     @tf.custom_gradient
     def run(*tensors: tf.Tensor) -> tuple[Tensors, Callable]:
         inputs, kernel, recurrent, bias, *states = tensors
-        biases = bias[0], turned(bias[1], 1)  # [G] each
-        kernel = tf.cast(kernel, dtype)  # [D,G]
-        recurrent = turned(tf.cast(recurrent, dtype), 1)  # [U,G]
-        steps = tf.transpose(tf.cast(inputs, dtype), [1, 2, 0])  # [T,D,B]
+        biases = bias[0], turned(bias[1])  # [G] each
+        steps = _steps(inputs, kernel.shape[0], dtype)  # [T,D,B]
+        rounded = tf.cast(kernel, dtype)  # [D,G]
         # As a batch of one: folded into the product, the transposition makes
         # it twice as slow.
-        transposed = tf.transpose(kernel)[tf.newaxis]  # [1,G,D]
+        transposed = tf.transpose(rounded)[tf.newaxis]  # [1,G,D]
         projected = gate_products.product(
             transposed, steps, input_dropout
         )  # [T,G,B]
+        turned_recurrent = turned(tf.cast(recurrent, dtype))  # [U,G]
         first = tuple(tf.transpose(state) for state in states)  # [U,B]
         last, hidden, kept = _forward(
-            cell, projected, recurrent, biases, first, there, state_dropout
+            cell,
+            projected,
+            turned_recurrent,
+            biases,
+            first,
+            there,
+            state_dropout,
         )
         outputs = tf.transpose(hidden[1:], [2, 0, 1])  # [B,T,U]
 
         def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> Tensors:
             arrays, d_first = _backward(
                 cell,
-                recurrent,
+                turned_recurrent,
                 kept,
                 hidden,
                 tf.transpose(tf.cast(d_outputs, dtype), [1, 2, 0]),
@@ -94,23 +103,38 @@ def scan(
                 there,
                 state_dropout,
             )
-            d_recurrent, d_kernel, d_biases, d_steps = _weights_gradients(
-                arrays, hidden, steps, kernel, state_dropout, input_dropout
+            d_kernel, d_recurrent, d_biases, d_steps = gate_products.gradients(
+                cell,
+                arrays,
+                hidden[:-1],
+                steps,
+                None if inputs.dtype.is_integer else rounded,
+                state_dropout,
+                input_dropout,
             )
             return (
-                tf.cast(tf.transpose(d_steps, [2, 1, 0]), inputs.dtype),
-                d_kernel,
-                turned(d_recurrent, -1),
-                tf.stack([d_biases[0], turned(d_biases[1], -1)]),
+                None if d_steps is None else tf.cast(d_steps, inputs.dtype),
+                tf.cast(d_kernel, kernel.dtype),
+                tf.cast(d_recurrent, recurrent.dtype),
+                d_biases,
                 *(tf.transpose(d) for d in d_first),
             )
 
         return (outputs, *(tf.transpose(state) for state in last)), gradient
 
+    kernel, recurrent, bias = weights
     # Keras hands variables over rounded where a layer is called by itself.
-    kernel, recurrent, bias = (float32(w) for w in weights)
-    outputs, *last = run(inputs, kernel, recurrent, two_biases(bias), *states)
+    bias = two_biases(float32(bias))
+    outputs, *last = run(inputs, kernel, recurrent, bias, *states)
     return outputs, tuple(last)
+
+
+def _steps(inputs: tf.Tensor, width: int, dtype: tf.DType) -> tf.Tensor:
+    """The inputs in the order of steps, [T,D,B]."""
+    if inputs.dtype.is_integer:
+        # `tf.one_hot` would have no word against an id that is none.
+        inputs = tf.gather(tf.eye(width, dtype=dtype), inputs)
+    return tf.transpose(tf.cast(inputs, dtype), [1, 2, 0])
 
 
 def _forward(
@@ -244,51 +268,3 @@ def _backward(
     )
     d_hidden += of_product(product, dropout)
     return arrays, (d_hidden, *d_others)
-
-
-def _weights_gradients(
-    arrays: tuple[tf.TensorArray, ...],
-    hidden: tf.Tensor,
-    steps: tf.Tensor,
-    kernel: tf.Tensor,
-    state_dropout: tf.Tensor | None,
-    input_dropout: tf.Tensor | None,
-) -> tuple[tf.Tensor, tf.Tensor, Tensors, tf.Tensor]:
-    """Those of recurrent kernel, kernel and biases, and the steps' [D,T,B]."""
-    count = kernel.shape[1] // hidden.shape[1]
-    hidden = tf.transpose(hidden[:-1], [1, 0, 2])  # [U,T,B]
-    steps = tf.transpose(steps, [1, 0, 2])  # [D,T,B]
-    kernels = tf.split(kernel, count, axis=1)
-    of_state, of_inputs, sums, d_steps = [], [], [], []
-    done: list[tf.Tensor] = []
-    # A gate at a time: each product is made for all cores, and of the copies
-    # in the order of products there is one at a time.
-    for index, array in enumerate(arrays):
-        with tf.control_dependencies(done):
-            d_gate = tf.transpose(array.stack(), [1, 0, 2])  # [U,T,B]
-        d_gate = gate_products.flat(d_gate)
-        # A product with ones is the fastest way to sum over the steps.
-        ones = tf.ones([tf.shape(d_gate)[1], 1], kernel.dtype)
-        done = [tf.matmul(d_gate, ones)]
-        sums.append(float32(done[0])[:, 0])
-        if index < count:
-            left = None if state_dropout is None else state_dropout[index]
-            with tf.control_dependencies(done):
-                done = [gate_products.d_kernel(hidden, d_gate, left)]
-            of_state += done
-        index -= len(arrays) - count
-        if index >= 0:
-            left = None if input_dropout is None else input_dropout[index]
-            with tf.control_dependencies(done):
-                done = [gate_products.d_kernel(steps, d_gate, left)]
-            of_inputs += done
-            with tf.control_dependencies(done):
-                done = [
-                    gate_products.d_values(
-                        kernels[index], d_gate, tf.shape(steps), left
-                    )
-                ]
-            d_steps += done
-    biases = tf.concat(sums[-count:], 0), tf.concat(sums[:count], 0)
-    d_recurrent, d_kernel = (tf.concat(d, 1) for d in (of_state, of_inputs))
-    return d_recurrent, d_kernel, biases, tf.add_n(d_steps)

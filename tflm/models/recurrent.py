@@ -133,13 +133,17 @@ class RecurrentLanguageModel(NeuralLanguageModel):
             initial_state = self.get_initial_state(tf.shape(ids)[0])
         position = advance(initial_state["position"], ids, mask)
         state: State = {"position": position}
-        hidden = self.dropouts[0](self.embed(ids), training=training)
+        table = self._table() if training else None
+        hidden = ids
+        if table is None:
+            hidden = self.dropouts[0](self.embed(ids), training=training)
         for index, layer in enumerate(self.recurrent):
             names = self.state_names(index)
             before = tuple(initial_state[name] for name in names)
             hidden, after = layer(
-                hidden, before, mask=mask, training=training
+                hidden, before, mask=mask, training=training, table=table
             )  # [B,T,U]
+            table = None
             state.update(zip(names, after, strict=True))
             hidden = self.dropouts[index + 1](hidden, training=training)
         if self.bridge is not None:
@@ -155,6 +159,16 @@ class RecurrentLanguageModel(NeuralLanguageModel):
             for name in self.state_names(index):
                 state[name] = tf.zeros([batch_size, self.units])
         return state
+
+    def _table(self) -> tf.Tensor | None:
+        """The embedding [V,D], where the first layer is faster by ids.
+
+        Dropout needs the embedding of each position.
+        """
+        few = self.vocabulary_size <= self.embedding_dim
+        if self.embedding is None or self.dropout or not few:
+            return None
+        return tf.convert_to_tensor(self.embedding.embeddings)
 
     def get_config(self) -> dict[str, Any]:
         # Config
