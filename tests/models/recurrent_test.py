@@ -470,6 +470,15 @@ def test_few_ids_are_projected_once_where_nothing_is_dropped(
     assert received == [(of_ids, width)]
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32"])
+def test_ids_of_any_type_train(dtype):
+    model = random_model(models.GRU, **FORMS["few_ids"])
+    ids = random_ids(2, 3)
+    expected = model(ids, training=True)
+    found = model(ids.astype(dtype), training=True)
+    np.testing.assert_array_equal(found, expected)
+
+
 @every_form
 def test_id_that_is_none_is_told_in_training(form):
     if form == "one_hot":

@@ -84,11 +84,9 @@ def gradients(
         if index >= 0:
             left = _of_gate(input_dropout, index)
             of_inputs.append(in_turn(_d_kernel, steps, d_gate, left))
-        if index >= 0 and kernels:
-            shape = tf.shape(steps)
-            d_steps.append(
-                in_turn(_d_values, kernels[index], d_gate, shape, left)
-            )
+            if kernels:
+                arguments = kernels[index], d_gate, tf.shape(steps), left
+                d_steps.append(in_turn(_d_values, *arguments))
 
     def joined(parts: list[tf.Tensor], turned: bool = False) -> tf.Tensor:
         return tf.concat(parts[1:] + parts[:1] if turned else parts, axis=-1)

@@ -134,9 +134,10 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         position = advance(initial_state["position"], ids, mask)
         state: State = {"position": position}
         table = self._table() if training else None
-        hidden = ids
         if table is None:
             hidden = self.dropouts[0](self.embed(ids), training=training)
+        else:
+            hidden = tf.cast(ids, tf.int32)
         for index, layer in enumerate(self.recurrent):
             names = self.state_names(index)
             before = tuple(initial_state[name] for name in names)
