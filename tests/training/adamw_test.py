@@ -110,7 +110,7 @@ def test_gradient_in_slices_counts_ids_that_come_twice():
         optimizer.apply([gradient], [weight])
         weights.append(np.asarray(weight))
     np.testing.assert_array_equal(*weights)
-    # Without moments: 0.1 times the gradient over its size and one.
+    # Adam's first step, both moments corrected, with an epsilon of 1.
     sums = np.array([[3, -1], [0, 0], [1.5, 2.25], [0, 0]])
     root = np.sqrt(0.001) * np.abs(sums)
     step = 0.1 * np.sqrt(0.001) / 0.1 * 0.1 * sums / (root + 1)

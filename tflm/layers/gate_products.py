@@ -80,12 +80,12 @@ def gradients(
         if index < count:
             left = _of_gate(state_dropout, index)
             of_state.append(in_turn(_d_kernel, hidden, d_gate, left))
-        index -= len(arrays) - count
-        if index >= 0:
-            left = _of_gate(input_dropout, index)
+        of_input = index - (len(arrays) - count)
+        if of_input >= 0:
+            left = _of_gate(input_dropout, of_input)
             of_inputs.append(in_turn(_d_kernel, steps, d_gate, left))
             if kernels:
-                arguments = kernels[index], d_gate, tf.shape(steps), left
+                arguments = kernels[of_input], d_gate, tf.shape(steps), left
                 d_steps.append(in_turn(_d_values, *arguments))
 
     def joined(parts: list[tf.Tensor], turned: bool = False) -> tf.Tensor:

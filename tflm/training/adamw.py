@@ -35,7 +35,8 @@ class AdamW(keras.optimizers.AdamW):
             learning_rate: float, scalar.
         """
         if self.amsgrad:
-            return super().update_step(gradient, variable, learning_rate)
+            super().update_step(gradient, variable, learning_rate)
+            return
 
         def constant(value: Any) -> tf.Tensor:
             return tf.cast(value, variable.dtype)
@@ -55,7 +56,6 @@ class AdamW(keras.optimizers.AdamW):
             epsilon=constant(self.epsilon),
             grad=constant(tf.convert_to_tensor(gradient)),
         )
-        return None
 
     def _clip_gradients(self, grads: list) -> list:
         if not self.global_clipnorm:
