@@ -71,6 +71,7 @@ class NGram(LanguageModel):
         **kwargs: Any,
     ):
         super().__init__(vocabulary_size=vocabulary_size, **kwargs)
+        self.supports_jit = False  # XLA has no such look-up in tables
         if order < 1:
             raise ValueError(
                 f"`order` must be at least 1. Received: order={order}"
