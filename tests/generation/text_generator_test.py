@@ -168,67 +168,6 @@ def test_character_begun_in_the_prompt_is_whole_in_the_text():
     assert generated["completion"] == "\ufffd".encode()
 
 
-@pytest.mark.parametrize("rows", [3, 12])
-@pytest.mark.parametrize("kind", [models.GPT, models.LSTM])
-def test_compiled_steps_write_the_same_texts(kind, rows, tokenizer):
-    """Of many rows as well, which are not compiled."""
-    model = random_model(kind, tokenizer)
-    plain, compiled = (
-        generation.TextGenerator(model, tokenizer, jit_compile=jit)
-        for jit in (False, True)
-    )
-    settings = {
-        "max_new_tokens": [9, 40, 0] * (rows // 3),
-        "seed": 4,
-        "temperature": 0.7,
-        "top_k": 5,
-        "top_p": 0.95,
-    }
-    prompts = ["", "ab cab", "c"] * (rows // 3)
-    expected = plain.generate(prompts, **settings)["text"].numpy()
-    found = compiled.generate(prompts, **settings)["text"].numpy()
-    assert found.tolist() == expected.tolist()
-    assert len(set(expected)) > rows // 2
-
-
-@pytest.mark.parametrize("kind", [models.GPT, models.GRU])
-def test_text_of_many_blocks_is_that_of_single_steps(kind, tokenizer):
-    """Across the borders of blocks, and past the GPT's context."""
-    model = random_model(kind, tokenizer)
-    settings = generation.GenerationSettings(
-        repetition_penalty=1.2, temperature=0.9
-    )
-    whole = generation.TextGenerator(
-        model, tokenizer, settings, allow_end=False
-    )
-    single = generation.OneStep(model, tokenizer, settings, allow_end=False)
-    prompts, seeds = ["", "ab cab" * 20, "c"], [3, 5, 7]
-    count = 75
-    found = whole.generate(prompts, max_new_tokens=count, seed=seeds)
-    texts, states = tf.constant(prompts), None
-    written = []
-    for _ in range(count):
-        texts, states = single.generate_one_step(texts, states, seed=seeds)
-        written.append(texts)
-    expected = tf.strings.join(written)
-    assert found["completion_bytes"].numpy().tolist() == (
-        expected.numpy().tolist()
-    )
-
-
-def test_compiled_steps_stop_at_strings(tokenizer):
-    model = random_model(models.GRU, tokenizer)
-    settings = generation.GenerationSettings(stop=("a",), max_new_tokens=60)
-    expected, found = (
-        generation.TextGenerator(
-            model, tokenizer, settings, allow_end=False, jit_compile=jit
-        ).generate(["", "ab"], seed=1)
-        for jit in (False, True)
-    )
-    assert set(found["finish_reason"].numpy()) == {b"stop"}
-    assert found["text"].numpy().tolist() == expected["text"].numpy().tolist()
-
-
 def test_one_trace_serves_all_calls(model, tokenizer):
     generator = generation.TextGenerator(model, tokenizer)
     for prompts in ("a", ["", "b"], ["ab c" * 200], ["c"] * 9):

@@ -178,7 +178,7 @@ class BeamGenerator(Generator):
         }
         logits, state = self._logits(ids, tf.ones_like(ids, tf.bool), state)
         if method == "likeliest":
-            log_probs = self._allowed(tf.nn.log_softmax(logits), state)
+            log_probs = self.allowed(tf.nn.log_softmax(logits), state)
         else:
             # A temperature of 0 leaves the likeliest token alone.
             top_k = tf.where(rows.temperature > 0, rows.top_k, 1)
@@ -186,7 +186,7 @@ class BeamGenerator(Generator):
             own = sampling.RowSettings(
                 *(tf.repeat(s, count) for s in rows._replace(top_k=top_k))
             )
-            allowed = self._allowed(logits, state)
+            allowed = self.allowed(logits, state)
             narrowed = sampling.filter_logits(allowed, own, self.settings.min_p)
             log_probs = tf.nn.log_softmax(narrowed)
         return log_probs, {**state, **texts}
@@ -194,7 +194,7 @@ class BeamGenerator(Generator):
     def _ends(self, ids: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """Whether the texts [N] have met a stop string with these ids."""
         assert self.stops is not None
-        text = self._text_behind(ids, state["follows"])
+        text = self.text_behind(ids, state["follows"])
         stop_state, _ = self.stops.advance(state["stop_state"], text)
         follows = tf.where(text == "", state["follows"], text)
         after = {**state, "stop_state": stop_state, "follows": follows}

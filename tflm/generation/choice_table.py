@@ -95,7 +95,7 @@ class ChoiceTable(TextGenerator):
             steps.append(self._listed(shares, id_, k, follows))
             last = tf.constant([id_], tf.int32)
             follows = tf.strings.join(
-                [follows, self._text_behind(last, follows)]
+                [follows, self.text_behind(last, follows)]
             )
         return written["text"].numpy()[0].decode(), steps
 
@@ -127,7 +127,7 @@ class ChoiceTable(TextGenerator):
         """Probabilities [2,V] of what follows, raw and as it is drawn."""
         reads = tf.ones([1], tf.bool)
         logits, state = self._logits(last, reads, state)  # [1,V]
-        allowed = self._allowed(logits, state)
+        allowed = self.allowed(logits, state)
         narrowed = sampling.filter_logits(allowed, rows, self.settings.min_p)
         likeliest = tf.one_hot(sampling.greedy(allowed), logits.shape[-1])
         filtered = tf.where(
@@ -146,9 +146,7 @@ class ChoiceTable(TextGenerator):
         ids = [id_ for id_ in order if id_ not in never][:k]
         if drawn not in ids:
             ids.append(drawn)
-        texts = self._text_behind(
-            tf.constant(ids), tf.repeat(follows, len(ids))
-        )
+        texts = self.text_behind(tf.constant(ids), tf.repeat(follows, len(ids)))
         return [
             Choice(
                 text,

@@ -31,8 +31,8 @@ class Generator(Reader):
             prompts are read is traced once, and stands once in an export.
         jit_compile: bool. Whether tokens are read and drawn in a kernel made
             by XLA, where that works: some seconds are lost at first, and few
-            rows are then several times as fast. Not for an export. Default
-            False.
+            rows, or any of a small model, are then several times as fast. Not
+            for an export. Default False.
 
     Raises:
         ValueError: If model and tokenizer differ in the number of ids, or if
@@ -63,8 +63,8 @@ class Generator(Reader):
             self.settings.no_repeat_ngram,
         )
         self._reads_as = reads_as
-        self.jit_compile = jit_compile
-        self._step_model = fused(self._call) if jit_compile else self._call
+        self.jit_compile = jit_compile and model.supports_jit
+        self._step_model = fused(self._call) if self.jit_compile else self._call
         self.stops: StopStrings | None = None
         if self.settings.stop:
             self.stops = StopStrings(self.settings.stop)
@@ -153,17 +153,17 @@ class Generator(Reader):
             ids[:, tf.newaxis], mask[:, tf.newaxis], state
         )
         if history is not None:
-            state["recent_ids"] = self._remembered(history, ids, mask)
+            state["recent_ids"] = self.remembered(history, ids, mask)
         return logits[:, 0], state
 
-    def _remembered(
+    def remembered(
         self, history: tf.Tensor, ids: tf.Tensor, mask: tf.Tensor
     ) -> tf.Tensor:
         """The last tokens read [B,N], ids [B] among them where `mask` [B]."""
         longer = self.constraints.remember(history, ids[:, tf.newaxis])
         return tf.where(mask[:, tf.newaxis], longer, history)
 
-    def _allowed(self, logits: tf.Tensor, state: State) -> tf.Tensor:
+    def allowed(self, logits: tf.Tensor, state: State) -> tf.Tensor:
         """The logits [B,V], or log-probabilities, that the rules leave."""
         return self.constraints.apply(logits, state.get("recent_ids"))
 
@@ -177,14 +177,14 @@ class Generator(Reader):
         """Reads one id a row, [B], where `mask` [B]; draws the next, [B]."""
         logits, state = self._logits(ids, mask, state)
         drawn = sampling.sample(
-            self._allowed(logits, state),
+            self.allowed(logits, state),
             state["position"],
             settings,
             self.settings.min_p,
         )
         return drawn, state
 
-    def _text_behind(self, ids: tf.Tensor, follows: tf.Tensor) -> tf.Tensor:
+    def text_behind(self, ids: tf.Tensor, follows: tf.Tensor) -> tf.Tensor:
         """The text of single tokens [B] behind a text [B]; END's is empty."""
         text = self.tokenizer.continuation(ids[:, tf.newaxis], follows)
         return tf.where(ids == self.tokenizer.end_id, "", text)

@@ -147,7 +147,7 @@ class OneStep(Generator):
             "states must be those that an earlier call returned: no "
             "probabilities come of these",
         )
-        outputs = tf.where(reads, self._text_behind(drawn, inputs), "")
+        outputs = tf.where(reads, self.text_behind(drawn, inputs), "")
         state["last_id"] = tf.where(reads, drawn, last_id)
         if self.stops:
             # What is looked for is looked for behind a prompt, not in it.
@@ -199,7 +199,7 @@ class OneStep(Generator):
         new = state["position"] == 0
         # A word's text begins with its space where it follows another.
         texts = [
-            self._text_behind(last_id, tf.fill(tf.shape(inputs), before))
+            self.text_behind(last_id, tf.fill(tf.shape(inputs), before))
             for before in ("", "a")
         ]
         same = (inputs == texts[0]) | (inputs == texts[1])

@@ -9,19 +9,19 @@ from typing import Any
 import tensorflow as tf
 
 from tflm import sampling
+from tflm.generation.block_writer import REASONS, BlockWriter
 from tflm.generation.generator import Generator
-from tflm.generation.reader import like, like_rows, strings
+from tflm.generation.reader import like_rows, strings
 from tflm.generation.stop_strings import first_bytes
 from tflm.generation_settings import CALL_SETTINGS
-from tflm.layers.fused import fused, xla_works
-from tflm.models import State, Steps
+from tflm.layers.fused import xla_works
 
-_REASONS = ("length", "end", "stop")
-# Tokens that are written at a time: what a block begins and ends with is then
-# little to each, and what it carries is little, too.
-_BLOCK = 16
-# Rows that XLA's products, made for one core, are fast enough for.
+# Rows that XLA's products, made for few, are fast enough for in any model.
 _FEW = 8
+# Weights of models for which they are fast enough for any rows, and ids of
+# which XLA sorts any rows fast enough, for `top_k` and `top_p`.
+_SMALL = 4_000_000
+_FEW_IDS = 512
 
 
 class TextGenerator(Generator):
@@ -44,11 +44,11 @@ class TextGenerator(Generator):
 
     def __init__(self, *arguments: Any, **keywords: Any):
         super().__init__(*arguments, **keywords)
-        self._steps = self.model.steps(_BLOCK, kernels=self.jit_compile)
-        self._fixed_steps: Steps | None = None
+        self._writer = BlockWriter(self, kernels=self.jit_compile)
+        self._compiled: BlockWriter | None = None
         # Strings are nothing for XLA.
         if self.jit_compile and not self.stops and xla_works():
-            self._fixed_steps = self.model.steps(_BLOCK, fixed=True)
+            self._compiled = BlockWriter(self, fixed=True)
 
     @functools.cached_property
     def texts(self) -> tf.types.experimental.PolymorphicFunction:
@@ -127,7 +127,7 @@ class TextGenerator(Generator):
         """What is given of prompts [B] and of what `_continue` found."""
         completion = self.tokenizer.continuation(rows["ids"], prompt)
         if self.stops:
-            stopped = rows["reason"] == _REASONS.index("stop")
+            stopped = rows["reason"] == REASONS.index("stop")
             kept = tf.where(
                 stopped, rows["kept"], tf.strings.length(completion)
             )
@@ -137,7 +137,7 @@ class TextGenerator(Generator):
             "completion": valid(completion),
             "completion_bytes": completion,
             "num_tokens": tf.cast(rows["ids"].row_lengths(), tf.int32),
-            "finish_reason": tf.gather(_REASONS, rows["reason"]),
+            "finish_reason": tf.gather(REASONS, rows["reason"]),
         }
 
     def _continue(
@@ -162,123 +162,27 @@ class TextGenerator(Generator):
             # Not the model's: its steps have a form for their own alone.
             rows["recent_ids"] = state.pop("recent_ids")
 
-        def write(steps: Steps) -> tuple[dict[str, Any], tf.Tensor]:
-            return self._write(steps, rows, state, settings)
-
-        if self._fixed_steps is None:
-            rows, drawn = write(self._steps)
+        given = rows, state, settings
+        if self._compiled is None:
+            rows, drawn = self._writer.write(*given)
+        elif self._is_small:
+            rows, drawn = self._compiled.write_parts(*given)
         else:
             rows, drawn = tf.cond(
                 tf.size(prompt) <= _FEW,
-                lambda: write(self._fixed_steps),
-                lambda: write(self._steps),
+                lambda: self._compiled.write_parts(*given),
+                lambda: self._writer.write(*given),
             )
         # What a row draws after its end is cut off by its length.
         ids = tf.RaggedTensor.from_tensor(drawn, rows["lengths"])
         return {**rows, "ids": ids}
 
-    def _write(
-        self,
-        steps: Steps,
-        rows: dict[str, Any],
-        state: State,
-        settings: sampling.RowSettings,
-    ) -> tuple[dict[str, Any], tf.Tensor]:
-        """Writes block after block, int32 [B,S], until no row goes on."""
-        state, weights = steps.begin(state), steps.weights()
-        one_block = functools.partial(self._block, steps)
-        write_block = fused(one_block) if steps.fixed else one_block
-        # An empty array cannot be stacked: it begins with a block of nothing.
-        nothing = tf.zeros([_BLOCK, tf.size(rows["limits"])], tf.int32)
-        blocks = tf.TensorArray(tf.int32, size=1, dynamic_size=True)
-
-        def block(
-            count: tf.Tensor,
-            rows: dict[str, Any],
-            state: State,
-            blocks: tf.TensorArray,
-        ) -> tuple:
-            rows, after, drawn = write_block(weights, rows, state, settings)
-            state = like(state, after)
-            return count + 1, rows, state, blocks.write(count, drawn)
-
-        _, rows, _, blocks = tf.while_loop(
-            lambda count, rows, *_: tf.reduce_any(rows["goes_on"]),
-            block,
-            (tf.constant(1), rows, state, blocks.write(0, nothing)),
+    @property
+    def _is_small(self) -> bool:
+        model = self.model
+        return (
+            model.vocabulary_size <= _FEW_IDS and model.count_params() <= _SMALL
         )
-        return rows, tf.transpose(blocks.concat()[_BLOCK:])
-
-    def _block(
-        self,
-        steps: Steps,
-        weights: tuple[tf.Tensor, ...],
-        rows: dict[str, Any],
-        state: State,
-        settings: sampling.RowSettings,
-    ) -> tuple[dict[str, Any], State, tf.Tensor]:
-        """Writes the next tokens, int32 [_BLOCK,B]."""
-        none = tf.zeros([_BLOCK, tf.size(settings.seed)], tf.int32)
-        numbers = tf.cond(
-            tf.reduce_any(settings.temperature > 0),
-            lambda: sampling.uniforms(
-                settings.seed, state["position"] + 1, _BLOCK
-            ),
-            lambda: tf.cast(none, tf.float64),
-        )  # [_BLOCK,B]
-
-        def token(
-            count: tf.Tensor,
-            rows: dict[str, Any],
-            state: State,
-            drawn: tf.Tensor,
-        ) -> tuple:
-            last, goes_on = rows["last"], rows["goes_on"]
-            logits, after = steps.read(weights, last, goes_on, state)
-            if "recent_ids" in rows:
-                recent = self._remembered(rows["recent_ids"], last, goes_on)
-                rows = like(rows, {**rows, "recent_ids": recent})
-            ids = sampling.sample(
-                self._allowed(logits, rows),
-                after["position"],
-                settings,
-                self.settings.min_p,
-                numbers[count],
-                steps.fixed,
-            )
-            now = tf.range(_BLOCK)[:, tf.newaxis] == count  # [_BLOCK,1]
-            drawn = tf.where(now, ids, drawn)
-            return count + 1, self._grown(rows, ids), like(state, after), drawn
-
-        _, rows, state, drawn = tf.while_loop(
-            lambda count, rows, *_: (
-                (count < _BLOCK) & tf.reduce_any(rows["goes_on"])
-            ),
-            token,
-            (tf.constant(0), rows, state, none),
-        )
-        return rows, steps.turn(state), drawn
-
-    def _grown(self, rows: dict[str, Any], drawn: tf.Tensor) -> dict[str, Any]:
-        """The rows with a token drawn for each, [B]."""
-        goes_on = rows["goes_on"]
-        ends = goes_on & (drawn == self.tokenizer.end_id)
-        grows = goes_on & ~ends
-        lengths = rows["lengths"] + tf.cast(grows, tf.int32)
-        reason = tf.where(ends, _REASONS.index("end"), rows["reason"])
-        after = {**rows, "last": drawn, "lengths": lengths}
-        if self.stops:
-            text = self._text_behind(drawn, rows["follows"])
-            text = tf.where(grows, text, "")
-            stop_state, kept = self.stops.advance(rows["stop_state"], text)
-            met = grows & self.stops.met(stop_state)
-            reason = tf.where(met, _REASONS.index("stop"), reason)
-            grows &= ~met
-            after["follows"] = tf.where(text == "", rows["follows"], text)
-            after["stop_state"] = stop_state
-            after["kept"] = rows["kept"] + kept
-        goes_on = grows & (lengths < rows["limits"])
-        return after | {"goes_on": goes_on, "reason": reason}
 
 
 def _signature() -> tuple[tf.TensorSpec, ...]:
