@@ -62,9 +62,7 @@ class BlockWriter:
 
         A kernel made by XLA leaves most of its work to one core.
         """
-        parts = row_parts(
-            tf.size(rows["limits"]), min(os.cpu_count() or 1, _PARTS)
-        )
+        parts = row_parts(tf.size(rows["limits"]), _workers())
         weights = self.steps.weights()
         written = []
         for part in parts:
@@ -181,3 +179,10 @@ class BlockWriter:
             after["kept"] = rows["kept"] + kept
         goes_on = grows & (lengths < rows["limits"])
         return after | {"goes_on": goes_on, "reason": reason}
+
+
+def _workers() -> int:
+    """What can work on a part of the rows each: a GPU works on all of them."""
+    if tf.config.list_physical_devices("GPU"):
+        return 1
+    return min(os.cpu_count() or 1, _PARTS)
