@@ -9,10 +9,8 @@ from tflm import generation, models
 from tflm.generation import text_generator
 
 
-@pytest.mark.parametrize(
-    ("kind", "small"),
-    [(models.GPT, 10**6), (models.GPT, 0), (models.LSTM, 10**6)],
-)
+@pytest.mark.parametrize("small", [10**6, 0])
+@pytest.mark.parametrize("kind", [models.GPT, models.LSTM])
 def test_compiled_steps_write_the_same_texts(
     kind, small, tokenizer, monkeypatch
 ):
@@ -22,7 +20,7 @@ def test_compiled_steps_write_the_same_texts(
     for rows in (0, 1, 3, 12):
         expected, found = (texts(rows) for texts in write)
         assert found == expected
-        assert len(set(expected)) >= rows // 2
+        assert len(set(expected)) > rows // 2 or not rows
 
 
 @pytest.mark.parametrize("cores", [1, 5])

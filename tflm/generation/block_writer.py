@@ -1,6 +1,5 @@
 """The loop over tokens, in blocks. Axes: B batch, S tokens written."""
 
-import functools
 import os
 
 import tensorflow as tf
@@ -70,9 +69,7 @@ class BlockWriter:
             own["goes_on"] &= part.own
             begun = like(state, part.of(state))
             written.append(self._write(weights, own, begun, part.of(settings)))
-        longest = functools.reduce(
-            tf.maximum, [tf.shape(drawn)[1] for _, drawn in written]
-        )
+        longest = tf.reduce_max([tf.shape(drawn)[1] for _, drawn in written])
         padded = [
             (own, tf.pad(drawn, [[0, 0], [0, longest - tf.shape(drawn)[1]]]))
             for own, drawn in written
