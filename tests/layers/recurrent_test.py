@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tflm import layers
-from tflm.layers import recurrent, scans
+from tflm.layers import cell_steps, recurrent, scans
 
 B, T, D, U = 4, 7, 5, 6
 KINDS = {
@@ -87,12 +87,14 @@ def weighed(outputs):
     return total
 
 
-def all_of(layer, inputs, states=None, mask=None):
+def all_of(layer, inputs, states=None, mask=None, training=True):
     """Outputs, and the gradients of inputs, states and weights."""
     watched = [inputs, *(states or [])]
     with tf.GradientTape() as tape:
         tape.watch(watched)
-        outputs = layer(inputs, initial_state=states, mask=mask, training=True)
+        outputs = layer(
+            inputs, initial_state=states, mask=mask, training=training
+        )
         loss = weighed(outputs)
     weights = [weight.value for weight in layer.trainable_weights]
     gradients = tape.gradient(loss, [*watched, *weights])
@@ -131,6 +133,27 @@ def test_values_and_gradients_at_full_size(kind):
         ours, _ = pair(kind, 1024, 256, dtype=policy, return_sequences=True)
         found = tf.function(all_of)(ours, *given)
         assert_close(found, expected, tolerance)
+
+
+@every_kind
+@pytest.mark.parametrize("policy", TOLERANCES)
+@pytest.mark.parametrize("form", ["none", "right", "left", "holes"])
+def test_outside_of_training_the_loop_is_ours_in_16_bits(
+    kind, policy, form, monkeypatch
+):
+    runs = []
+    run = cell_steps.scan
+    monkeypatch.setattr(
+        cell_steps, "scan", lambda *given: runs.append(1) or run(*given)
+    )
+    options = {"return_sequences": True, "return_state": True}
+    options |= {"dropout": 0.5, "recurrent_dropout": 0.5}  # not of this
+    ours, _ = pair(kind, dtype=policy, **options)
+    _, stock = pair(kind, **options)
+    given = inputs_of(), states_of(kind), mask_of(form), False
+    found = all_of(ours, *given)
+    assert bool(runs) is (policy == "mixed_bfloat16")
+    assert_close(found, all_of(stock, *given), TOLERANCES[policy])
 
 
 @every_kind

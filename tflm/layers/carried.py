@@ -67,13 +67,19 @@ class Carried(keras.layers.Layer):
         table: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         # Forward graph
-        if training and self.scan.is_scanned:
+        scanned = self.scan.is_scanned(training)
+        if scanned and training:
             return self.scan.scanned(inputs, initial_state, mask, table=table)
         if table is not None:
             inputs = tf.gather(table, inputs)
         inputs = tf.cast(inputs, self.compute_dtype)  # [B,T,D]
+        one_step = inputs.shape[1] == 1
+        if scanned and not one_step:
+            return self.scan.scanned(
+                inputs, initial_state, mask, training=False
+            )
         state = [tf.cast(s, self.compute_dtype) for s in initial_state]
-        if inputs.shape[1] == 1:
+        if one_step:
             outputs, state = self._one_step(inputs, state, mask)
         else:
             if hasattr(self.scan, "use_cudnn"):

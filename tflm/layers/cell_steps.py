@@ -1,6 +1,6 @@
-"""A recurrent cell's step outside of training, for a loop over tokens.
+"""A recurrent cell's steps outside of training, which any graph can hold.
 
-Axes: B batch, U units, G the gates' units.
+Axes: B batch, T time, D width of the inputs, U units, G the gates' units.
 """
 
 import tensorflow as tf
@@ -9,24 +9,80 @@ from tflm.layers.cells import Cell, Tensors, float32, two_biases, where
 from tflm.layers.fused import fused
 
 
+def scan(
+    cell: Cell,
+    inputs: tf.Tensor,
+    states: Tensors,
+    weights: Tensors,
+    dtype: tf.DType,
+    mask: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, Tensors]:
+    """Runs a cell over time, as `scans.scan` does in training; see there.
+
+    Args:
+        cell: `cells.SIMPLE_RNN`, `cells.GRU` or `cells.LSTM`.
+        inputs: float [B,T,D].
+        states: float32 [B,U] each.
+        weights: Kernel [D,G], recurrent kernel [U,G], and the bias.
+        dtype: Of the products.
+        mask: Optional bool [B,T]. Default None: every position counts.
+
+    Returns:
+        The outputs [B,T,U] in `dtype` and the states after the last step.
+    """
+    kernel, recurrent, bias = weights
+    units = recurrent.shape[0]
+    recurrent, biases = for_steps(cell, recurrent, bias, dtype)
+    length = tf.shape(inputs)[1]
+    steps = tf.transpose(tf.cast(inputs, dtype), [1, 2, 0])  # [T,D,B]
+    # As a batch of one: see `scans.scan`.
+    kernel = tf.transpose(tf.cast(kernel, dtype))[tf.newaxis]  # [1,G,D]
+    projected = tf.TensorArray(dtype, length).unstack(tf.matmul(kernel, steps))
+    if mask is not None:
+        mask = tf.transpose(mask)[:, tf.newaxis]  # [T,1,B]
+
+    def step(
+        time: tf.Tensor, states: Tensors, outputs: tf.TensorArray
+    ) -> tuple:
+        there = None if mask is None else mask[time]
+        states = advance(
+            cell, projected.read(time), recurrent, biases, states, there
+        )
+        outputs = outputs.write(time, tf.cast(states[0], dtype))
+        return time + 1, states, outputs
+
+    _, states, outputs = tf.while_loop(
+        lambda time, *_: time < length,
+        step,
+        (
+            tf.constant(0),
+            tuple(tf.transpose(state) for state in states),  # [U,B]
+            tf.TensorArray(dtype, length, element_shape=[units, None]),
+        ),
+    )
+    outputs = tf.transpose(outputs.stack(), [2, 0, 1])  # [B,T,U]
+    return outputs, tuple(tf.transpose(state) for state in states)
+
+
 def advance(
     cell: Cell,
     inputs: tf.Tensor,
     recurrent: tf.Tensor,
     biases: tf.Tensor,
     states: Tensors,
-    there: tf.Tensor,
+    there: tf.Tensor | None = None,
     kernels: bool = False,
 ) -> Tensors:
     """One step outside of training, on states that lie transposed.
 
     Args:
         cell: `cells.SIMPLE_RNN`, `cells.GRU` or `cells.LSTM`.
-        inputs: float [B,G], projected, without a bias.
+        inputs: float [G,B], projected, without a bias.
         recurrent: float [G,U], see `for_steps`.
         biases: float32 [2,G,1], of inputs and of state, see `for_steps`.
         states: float32 [U,B] each.
-        there: bool [1,B]. Where it is False, the states stay as they are.
+        there: Optional bool [1,B]. Where it is False, the states stay as they
+            are. Default None: all go on.
         kernels: bool. Whether all but the product is one kernel made by XLA,
             where that works. Default False.
 
@@ -38,10 +94,10 @@ def advance(
         inputs: tf.Tensor,
         state: tf.Tensor,
         biases: tf.Tensor,
-        there: tf.Tensor,
+        there: tf.Tensor | None,
         *states: tf.Tensor,
     ) -> Tensors:
-        inputs = float32(tf.transpose(inputs)) + biases[0]
+        inputs = float32(inputs) + biases[0]
         after, _ = cell.forward(inputs, float32(state) + biases[1], *states)
         return where(there, after, states)
 

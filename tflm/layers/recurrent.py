@@ -1,4 +1,4 @@
-"""Keras's recurrent layers, several times faster in training on a CPU.
+"""Keras's recurrent layers, several times faster on a CPU.
 
 Axes: B batch, T time, D width of the inputs, U units, V vocabulary.
 """
@@ -9,16 +9,17 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tflm.layers import cells, scans
+from tflm.layers import cell_steps, cells, scans
 
 
 class Scanned(keras.layers.RNN):
     """What takes the place of a stock layer's loop.
 
     In training on a CPU the loop is `scans.scan`, with Keras's values and
-    gradients. Keras's own loop, on a GPU cuDNN's, is taken everywhere else,
-    and where a layer is not the usual one: other activations, a GRU with
-    `reset_after=False`, `go_backwards`, `unroll`, float64.
+    gradients, outside of training in 16 bits `cell_steps.scan`, whose states
+    are float32 as in training. Keras's own loop, on a GPU cuDNN's, is taken
+    everywhere else, and where a layer is not the usual one: other activations,
+    a GRU with `reset_after=False`, `go_backwards`, `unroll`, float64.
     """
 
     # The cell as `cells` has it, and the names of its states.
@@ -33,17 +34,21 @@ class Scanned(keras.layers.RNN):
         training: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         states = tuple(tf.nest.flatten(initial_state))
-        if not training or not self.is_scanned:
+        if not self.is_scanned(training):
             return super().inner_loop(sequences, list(states), mask, training)
         [mask] = tf.nest.flatten(mask)
-        # Keras's masks: where there is one of the inputs, it is for all gates.
-        of_inputs = self.cell.get_dropout_mask(sequences[:, 0])
-        of_state = self.cell.get_recurrent_dropout_mask(states[0])
+        of_inputs: Any = None
+        of_state: Any = None
+        if training:
+            # Keras's: where there is one of the inputs, it is for all gates.
+            of_inputs = self.cell.get_dropout_mask(sequences[:, 0])
+            of_state = self.cell.get_recurrent_dropout_mask(states[0])
         if tf.is_tensor(of_inputs):
             sequences *= of_inputs[:, tf.newaxis]  # [B,1,D]
             of_inputs = None
+        dropout = [_by_gate(of_inputs), _by_gate(of_state)] if training else []
         outputs, states = self.scanned(
-            sequences, states, mask, _by_gate(of_inputs), _by_gate(of_state)
+            sequences, states, mask, *dropout, training=training
         )
         if mask is not None:
             # Keras shows zeros before the first step that counts.
@@ -54,9 +59,8 @@ class Scanned(keras.layers.RNN):
             outputs = tf.where(shown[:, :, tf.newaxis], outputs, zeros)
         return outputs[:, -1], outputs, list(states)
 
-    @property
-    def is_scanned(self) -> bool:
-        """Whether training takes `scans.scan`."""
+    def is_scanned(self, training: bool | None) -> bool:
+        """Whether the loop is one of ours."""
         cell = self.cell
         usual = cell.activation is keras.activations.tanh
         usual &= max(cell.dropout, cell.recurrent_dropout) < 1
@@ -64,8 +68,9 @@ class Scanned(keras.layers.RNN):
         if hasattr(cell, "recurrent_activation"):
             usual &= cell.recurrent_activation is keras.activations.sigmoid
         in_order = not (self.go_backwards or self.unroll)
-        double = self.compute_dtype == "float64"
-        return bool(usual and in_order and not double and not _has_gpu())
+        size = tf.as_dtype(self.compute_dtype).size
+        faster = size == 2 or (training and size == 4)
+        return bool(usual and in_order and faster and not _has_gpu())
 
     def scanned(
         self,
@@ -73,6 +78,7 @@ class Scanned(keras.layers.RNN):
         states: tuple[tf.Tensor, ...],
         *masks: tf.Tensor | None,
         table: tf.Tensor | None = None,
+        training: bool | None = True,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         """Outputs [B,T,U] and last states, float32 [B,U], see `scans.scan`.
 
@@ -85,9 +91,8 @@ class Scanned(keras.layers.RNN):
             kernel = tf.matmul(tf.cast(table, dtype), tf.cast(kernel, dtype))
         states = tuple(tf.cast(state, tf.float32) for state in states)
         weights = (kernel, *others)
-        return scans.scan(
-            self.scan_cell, inputs, states, weights, dtype, *masks
-        )
+        scan = scans.scan if training else cell_steps.scan
+        return scan(self.scan_cell, inputs, states, weights, dtype, *masks)
 
     def tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Kernel, recurrent kernel and bias; zeros where there is no bias."""

@@ -12,15 +12,18 @@ from tflm.models.steps import State, Steps
 # Ids at the most for which a table is made of what they add to the gates: it
 # costs what as many tokens do, and a token is the faster for it.
 _TABLE = 512
+# Ids at the most of which a row's is found faster by a product than by a copy
+# of its row, where there are many rows.
+_ONE_HOT = 128
 
 
 class RecurrentSteps(Steps):
     """A `RecurrentLanguageModel` that reads token by token; see `Steps`.
 
-    The weights are three of each layer: what projects the inputs, [D,G], the
+    The weights are three of each layer: what projects the inputs, [G,D], the
     recurrent kernel and the biases, see `cell_steps.for_steps`. Of the first
-    layer the first is a table [V,G] of what each id adds to the gates, if there
-    are few ids. States lie transposed, [U,B].
+    layer the first is a table of what each id adds to the gates, if there are
+    few ids, [V,G] or for one-hot ids [G,V]. States lie transposed, [U,B].
     """
 
     def weights(self) -> tuple[tf.Tensor, ...]:
@@ -33,6 +36,8 @@ class RecurrentSteps(Steps):
             if index == 0 and self._has_table and model.embedding is not None:
                 table = tf.cast(model.embedding.embeddings, dtype)
                 kernel = tf.matmul(table, kernel)  # [V,G]
+            if index or not self._has_table or self._one_hot:
+                kernel = tf.transpose(kernel)  # [G,D]
             cell = layer.scan.scan_cell
             weights.append(kernel)
             weights += cell_steps.for_steps(cell, recurrent, bias, dtype)
@@ -51,11 +56,11 @@ class RecurrentSteps(Steps):
     ) -> tuple[tf.Tensor, State]:
         model, after = self.model, dict(state)
         after["position"] += tf.cast(mask, tf.int32)
-        hidden = self._projected(weights[0], ids)  # [B,G]
+        hidden = self._projected(weights[0], ids)  # [G,B]
         for index, layer in enumerate(model.recurrent):
             kernel, recurrent, biases = weights[3 * index : 3 * index + 3]
             if index:
-                hidden = tf.matmul(hidden, kernel)  # [B,G]
+                hidden = tf.matmul(kernel, hidden)  # [G,B]
             names = model.state_names(index)
             states = cell_steps.advance(
                 layer.scan.scan_cell,
@@ -67,8 +72,8 @@ class RecurrentSteps(Steps):
                 self.kernels,
             )  # [U,B]
             after.update(zip(names, states, strict=True))
-            hidden = tf.cast(tf.transpose(states[0]), kernel.dtype)  # [B,U]
-        hidden = hidden[:, tf.newaxis]
+            hidden = tf.cast(states[0], kernel.dtype)  # [U,B]
+        hidden = tf.transpose(hidden)[:, tf.newaxis]  # [B,1,U]
         if model.bridge is not None:
             hidden = model.bridge(hidden)
         return model.logits(hidden)[:, 0], after
@@ -78,9 +83,18 @@ class RecurrentSteps(Steps):
         model = self.model
         return model.embedding is None or model.vocabulary_size <= _TABLE
 
+    @property
+    def _one_hot(self) -> bool:
+        return self.kernels and self.model.vocabulary_size <= _ONE_HOT
+
     def _projected(self, kernel: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-        """What ids [B] add to the gates of the first layer, [B,G]."""
+        """What ids [B] add to the gates of the first layer, [G,B]."""
+        if self._one_hot:
+            size = self.model.vocabulary_size
+            here = tf.one_hot(ids, size, axis=0, dtype=kernel.dtype)  # [V,B]
+            return tf.matmul(kernel, here)
         if self._has_table:
-            return tf.gather(kernel, ids)
+            return tf.transpose(tf.gather(kernel, ids))
         embedded = self.model.embed(ids[:, tf.newaxis])[:, 0]  # [B,D]
-        return tf.matmul(tf.cast(embedded, kernel.dtype), kernel)
+        embedded = tf.cast(embedded, kernel.dtype)
+        return tf.matmul(kernel, embedded, transpose_b=True)
