@@ -180,11 +180,6 @@ def test_unknown_choice_names_the_closest_and_all():
         ModelConfig(model="gruu")
 
 
-def test_unknown_name_without_a_close_one_lists_them_all():
-    message = config.unknown("model", "transducer", ["gru", "lstm"])
-    assert message == "unknown model 'transducer'. Valid: gru, lstm"
-
-
 def test_run_without_a_bound_gets_the_default_one():
     resolved = TrainingConfig(seed=4).resolved()
     assert resolved == TrainingConfig(

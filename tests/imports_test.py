@@ -33,13 +33,14 @@ STAGES = (
 # What every module may import, and what that itself may import.
 FOUNDATION: dict[str, tuple[str, ...]] = {
     "__version__": (),
-    "config": (),
+    "checked": (),
+    "config": ("checked",),
     "grouping": (),
     "parallel": (),
     "writing": (),
-    "presets": ("config",),
-    "generation_settings": ("config",),
-    "scoring_settings": ("config",),
+    "presets": ("checked", "config"),
+    "generation_settings": ("checked",),
+    "scoring_settings": ("checked",),
 }
 # It takes logits and gives ids: it knows no model and no text.
 ALONE = ("sampling",)

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from tflm import checked, writing
 from tflm import config as configuration
-from tflm import writing
 from tflm.command_line import flags
 from tflm.command_line import main as command_line
 from tflm.scoring_settings import ScoringSettings
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
     splits = [parsed.split] if parsed.split else text.held_out
     for split in splits:
         if split not in text.stores:
-            parser.error(configuration.unknown("split", split, text.stores))
+            parser.error(checked.unknown("split", split, text.stores))
     figures = scores.evaluate(trained, text, splits, settings, baselines)
     for values in figures.values():
         _print(values)

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from tflm import config
+from tflm import checked
 
 _INFINITY = float("inf")
 _LARGEST = 2**31 - 1
@@ -108,7 +108,7 @@ _FIXED_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class GenerationSettings(config.Checked):
+class GenerationSettings(checked.Checked):
     """How text is generated.
 
     The first five hold where a call does not say it, the others always: they
@@ -124,42 +124,42 @@ class GenerationSettings(config.Checked):
     True
     """
 
-    max_new_tokens: int = config.setting(200, "tokens generated at the most")
-    temperature: float = config.setting(
+    max_new_tokens: int = checked.setting(200, "tokens generated at the most")
+    temperature: float = checked.setting(
         1.0, "divides the logits; 0 takes the likeliest token"
     )
-    top_k: int = config.setting(0, "likeliest tokens to draw from; 0: all")
-    top_p: float = config.setting(
+    top_k: int = checked.setting(0, "likeliest tokens to draw from; 0: all")
+    top_p: float = checked.setting(
         1.0, "probability of the likeliest tokens to draw from; 1: all"
     )
-    seed: int = config.setting(
+    seed: int = checked.setting(
         -1, "row b of a batch draws with seed + b; -1: fresh ones each time"
     )
-    min_p: float = config.setting(
+    min_p: float = checked.setting(
         0.0, "least probability to draw, as a share of the likeliest's; 0: off"
     )
-    repetition_penalty: float = config.setting(
+    repetition_penalty: float = checked.setting(
         1.0, "makes what stands in the text less likely; 1: off"
     )
-    no_repeat_ngram: int = config.setting(
+    no_repeat_ngram: int = checked.setting(
         0, "never repeat as many tokens in a row as this; 0: off"
     )
-    banned_tokens: tuple[str, ...] = config.setting(
+    banned_tokens: tuple[str, ...] = checked.setting(
         (), "tokens that are never generated"
     )
-    stop: tuple[str, ...] = config.setting(
+    stop: tuple[str, ...] = checked.setting(
         (), "strings behind which a text ends"
     )
-    max_new_tokens_limit: int | None = config.setting(
+    max_new_tokens_limit: int | None = checked.setting(
         None, "the most that a call may ask for as max_new_tokens"
     )
-    prompt_bytes_limit: int | None = config.setting(
+    prompt_bytes_limit: int | None = checked.setting(
         None, "the most bytes that a prompt may have"
     )
-    on_oov: str = config.setting(
+    on_oov: str = checked.setting(
         "unk", "what of a prompt the vocabulary lacks becomes", ON_UNKNOWN
     )
-    precision: str = config.setting(
+    precision: str = checked.setting(
         "float32", "arithmetic; bfloat16 is for large batches", PRECISIONS
     )
 
@@ -192,16 +192,16 @@ class GenerationSettings(config.Checked):
         """
         for name in values:
             if name not in cls.names():
-                raise ValueError(config.unknown("setting", name, cls.names()))
+                raise ValueError(checked.unknown("setting", name, cls.names()))
         return cls(**values)
 
     def _check_ranges(self) -> None:
         for name in CALL_SETTINGS:
             setting = SETTINGS[name]
             holds = setting.holds(getattr(self, name))
-            config.require(holds, self, name, setting.rule)
+            checked.require(holds, self, name, setting.rule)
         for name, (rule, rule_holds) in _FIXED_RULES.items():
-            config.require(rule_holds(getattr(self, name)), self, name, rule)
+            checked.require(rule_holds(getattr(self, name)), self, name, rule)
         most = self.max_new_tokens_limit
         if most is not None and self.max_new_tokens > most:
             raise ValueError(

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from tflm import config
+from tflm import checked
 
 # The machine of every figure below.
 MACHINE = "2 cores of an AMD EPYC with AVX512-BF16, Python 3.11.7"
@@ -212,7 +212,7 @@ def settings_of(name: str | None) -> dict[str, Any]:
     if name is None:
         return {}
     if name not in PRESETS:
-        raise ValueError(config.unknown("preset", name, PRESETS))
+        raise ValueError(checked.unknown("preset", name, PRESETS))
     return dict(PRESETS[name].settings)
 
 

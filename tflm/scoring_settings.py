@@ -7,14 +7,14 @@ check its flags without TensorFlow.
 import dataclasses
 from typing import Any
 
-from tflm import config
+from tflm import checked
 
 HISTORIES = ("carried", "none", "sliding")
 DOCUMENTS = ("separate", "joined")
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoringSettings(config.Checked):
+class ScoringSettings(checked.Checked):
     """What a target's history is; each target is scored once in any case.
 
     `carried` is exact: a target's history is all of its document before it.
@@ -39,18 +39,18 @@ class ScoringSettings(config.Checked):
     64
     """
 
-    history: str = config.setting(
+    history: str = checked.setting(
         "carried", "what a target's history is", HISTORIES
     )
-    window: int | None = config.setting(
+    window: int | None = checked.setting(
         None,
         "targets in a window, for none and sliding (default: the GPT's "
         "context, else the seq_len of training)",
     )
-    stride: int | None = config.setting(
+    stride: int | None = checked.setting(
         None, "targets from window to window, for sliding (default: half one)"
     )
-    documents: str = config.setting(
+    documents: str = checked.setting(
         "separate",
         "whether documents are read one by one or as one text",
         DOCUMENTS,
@@ -78,7 +78,7 @@ class ScoringSettings(config.Checked):
 
     def _check_ranges(self) -> None:
         for name, users in _USERS.items():
-            config.require_at_least(1, self, name)
+            checked.require_at_least(1, self, name)
             value = getattr(self, name)
             if value is not None and self.history not in users:
                 raise ValueError(

@@ -3,24 +3,24 @@ import typing
 
 import pytest
 
-from tflm import config
+from tflm import checked, config
 from tflm.command_line import flags
 
 SETTINGS = config.settings()
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape(config.Checked):
+class Shape(checked.Checked):
     """The shape of it; more words."""
 
-    seq_len: int = config.setting(8, "how long, 100% of it")
-    rate: float | None = config.setting(None, "how fast")
-    kind: str = config.setting("round", "which", ("round", "square"))
-    tied: bool = config.setting(False, "whether bound")
-    train_file: tuple[str, ...] = config.setting((), "what to read")
+    seq_len: int = checked.setting(8, "how long, 100% of it")
+    rate: float | None = checked.setting(None, "how fast")
+    kind: str = checked.setting("round", "which", ("round", "square"))
+    tied: bool = checked.setting(False, "whether bound")
+    train_file: tuple[str, ...] = checked.setting((), "what to read")
 
     def _check_ranges(self):
-        config.require_at_least(1, self, "seq_len")
+        checked.require_at_least(1, self, "seq_len")
 
 
 @pytest.fixture

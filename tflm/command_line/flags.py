@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tflm import checked, presets
 from tflm import config as configuration
-from tflm import presets
 
 USAGE_ERROR = 2
 
@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
             flags = [f for f in self._option_string_actions if f[:2] == "--"]
             if rest[0].startswith("-"):
                 name = rest[0].split("=", 1)[0]
-                self.error(configuration.unknown("flag", name, flags))
+                self.error(checked.unknown("flag", name, flags))
             self.error(f"unexpected argument {rest[0]!r}")
         return known
 

@@ -5,8 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from tflm import __version__
-from tflm import config as configuration
+from tflm import __version__, checked
 from tflm.command_line import noise
 from tflm.command_line.flags import USAGE_ERROR
 
@@ -37,7 +36,7 @@ def main() -> None:
         print(__version__)
         sys.exit(0)
     if arguments[0] not in COMMANDS:
-        message = configuration.unknown("command", arguments[0], COMMANDS)
+        message = checked.unknown("command", arguments[0], COMMANDS)
         print(f"tflm: {message}", file=sys.stderr)
         sys.exit(USAGE_ERROR)
     command = importlib.import_module(f"tflm.{arguments[0]}")

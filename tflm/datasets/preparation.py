@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from tensorflow_datasets.core.download import downloader
 
+from tflm import checked
 from tflm import config as configuration
 
 # Importing a builder registers it with TFDS.
@@ -147,7 +148,7 @@ def _unknown(dataset: str, error: ValueError) -> ValueError:
             return ValueError(_short(error))
         valid = tfds.builder_cls(name).builder_configs
         kind = f"configuration of {name}"
-        return ValueError(configuration.unknown(kind, rest, valid))
+        return ValueError(checked.unknown(kind, rest, valid))
     close = difflib.get_close_matches(name, [*_WIKITEXT, *names], n=1)
     hint = f". Did you mean {close[0]!r}?" if close else ""
     return ValueError(

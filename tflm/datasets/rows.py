@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
+from tflm import checked
 from tflm import config as configuration
 from tflm.datasets.files import TextFile
 
@@ -141,7 +142,7 @@ def _text(file: TextFile, value: Any, field: str | None, place: str) -> str:
             names = [_shown(name) for name in value]
             raise file.error(
                 "must have the text's field in every object",
-                f"{place}: {configuration.unknown('field', str(field), names)}",
+                f"{place}: {checked.unknown('field', str(field), names)}",
             )
         value = value[field]
     if not isinstance(value, str):
@@ -164,7 +165,7 @@ def _chosen(
             return wanted
         raise file.error(
             f"must have the {kind} that `text_feature` names",
-            configuration.unknown(kind, wanted, shown) + hint,
+            checked.unknown(kind, wanted, shown) + hint,
         )
     if len(names) == 1:
         return names[0]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tflm import checked
 from tflm import config as configuration
 from tflm.datasets import preparation
 from tflm.datasets.documents import Document, Row, Source
@@ -87,7 +88,7 @@ def _text_feature(
         if config.text_feature in names:
             return config.text_feature
         raise ValueError(
-            configuration.unknown("text_feature", config.text_feature, names)
+            checked.unknown("text_feature", config.text_feature, names)
         )
     if len(names) == 1:
         return names[0]

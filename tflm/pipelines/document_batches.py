@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from tflm import config
+from tflm import checked, config
 from tflm.pipelines.buckets import bucket_bounds
 from tflm.pipelines.examples import Examples
 from tflm.pipelines.sequences import Sequences, generator
@@ -42,7 +42,7 @@ class DocumentBatches(Sequences):
     ):
         super().__init__(store, seq_len, batch_size, seed)
         if pad not in config.PADDINGS:
-            raise ValueError(config.unknown("pad", pad, config.PADDINGS))
+            raise ValueError(checked.unknown("pad", pad, config.PADDINGS))
         self.pad = pad
         self.stretches = cut_documents(store, seq_len)
         lengths = self.stretches.lengths  # [S]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tflm import config
+from tflm import checked
 from tflm.pipelines.examples import Examples, make_examples
 from tflm.pipelines.token_store import TokenStore
 
@@ -85,7 +85,7 @@ class Lanes:
         self.window = window
         self.stride = stride
         for name in ("seq_len", "batch_size", "longest", "window", "stride"):
-            config.require_at_least(1, self, name)
+            checked.require_at_least(1, self, name)
         if stride is not None and stride > (window or 0):
             raise ValueError(
                 "`stride` must be at most `window`, or targets are left out. "

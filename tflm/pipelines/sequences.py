@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow as tf
 
-from tflm import config
+from tflm import checked
 from tflm.pipelines.examples import Examples
 from tflm.pipelines.token_store import TokenStore
 
@@ -45,8 +45,8 @@ class Sequences(abc.ABC):
         self.batch_size = batch_size
         self.seed = seed
         self._reads = 0
-        config.require_at_least(1, self, "seq_len")
-        config.require_at_least(1, self, "batch_size")
+        checked.require_at_least(1, self, "seq_len")
+        checked.require_at_least(1, self, "batch_size")
 
     @abc.abstractmethod
     def steps(self, epochs: int) -> int:

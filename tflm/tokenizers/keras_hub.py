@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tflm import config as configuration
+from tflm import checked
 from tflm.tokenizers import keras_hub_pieces
 from tflm.tokenizers.tokenizer import Tokenizer
 
@@ -242,7 +242,7 @@ def _restored(
     }
     if tokenizer not in known:
         raise ValueError(
-            configuration.unknown("KerasHub tokenizer", tokenizer, known)
+            checked.unknown("KerasHub tokenizer", tokenizer, known)
         )
     given = {n: None if n in _FILLED else v for n, v in options.items()}
     copy = known[tokenizer].from_config({**given, "dtype": "int32"})

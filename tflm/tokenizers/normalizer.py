@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tflm import config
+from tflm import checked, config
 
 _NUL = "\0"
 # More bytes than a text has.
@@ -29,7 +29,7 @@ class Normalizer:
     def __init__(self, lowercase: bool = False, normalization: str = "none"):
         if normalization not in config.NORMALIZATIONS:
             raise ValueError(
-                config.unknown(
+                checked.unknown(
                     "normalization", normalization, config.NORMALIZATIONS
                 )
             )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tflm import config, writing
+from tflm import checked, writing
 
 FILE_NAME = "tokenizer.json"
 
@@ -134,5 +134,5 @@ def read_config(
     saved = json.loads(path.read_text(encoding="utf-8"))
     kind = saved.pop("kind")
     if kind not in kinds:
-        raise ValueError(config.unknown("tokenizer", kind, kinds))
+        raise ValueError(checked.unknown("tokenizer", kind, kinds))
     return kinds[kind].from_config(saved)

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tflm import config
+from tflm import checked, config
 from tflm.tokenizers.normalizer import Normalizer
 from tflm.tokenizers.splitting import JOINER, counts_of_tokens, cut, rows_of
 from tflm.tokenizers.tokenizer import Tokenizer
@@ -245,7 +245,7 @@ class Words(Tokenizer):
     def _check(self) -> None:
         if self.splitter not in config.SPLITTERS:
             raise ValueError(
-                config.unknown("splitter", self.splitter, config.SPLITTERS)
+                checked.unknown("splitter", self.splitter, config.SPLITTERS)
             )
         for word in self.vocabulary:
             if word != _NEWLINE and not self._is_entry(word):

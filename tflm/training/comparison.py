@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tflm import checked
 from tflm import config as configuration
 from tflm.evaluation import Score
 from tflm.evaluation.baselines import ORDER
@@ -145,7 +146,7 @@ def _prepare(text: ComparedText, tokenizer: Tokenizer) -> _Prepared:
     ready = prepare(text.config, tokenizer)
     split = text.split or (ready.held_out or ["test"])[-1]
     if split not in ready.stores:
-        raise ValueError(configuration.unknown("split", split, ready.stores))
+        raise ValueError(checked.unknown("split", split, ready.stores))
     return _Prepared(ready, split)
 
 

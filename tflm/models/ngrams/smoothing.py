@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tflm import config
+from tflm import checked, config
 from tflm.models.ngrams.additive import add_k as add
 from tflm.models.ngrams.additive import maximum_likelihood
 from tflm.models.ngrams.counts import count
@@ -52,7 +52,7 @@ def estimate(
         raise ValueError(f"`order` must be at least 1. Received: order={order}")
     if smoothing not in config.SMOOTHINGS:
         raise ValueError(
-            config.unknown("smoothing", smoothing, config.SMOOTHINGS)
+            checked.unknown("smoothing", smoothing, config.SMOOTHINGS)
         )
     if add_k <= 0:
         raise ValueError(f"`add_k` must be above 0. Received: add_k={add_k}")
