@@ -108,7 +108,7 @@ def ours(row: str, precision: str, weights: list, checked: bool):
     iterator = iter(batches.dataset())
 
     def train(steps: int) -> list[float]:
-        sums = [trainer._train_step(*next(iterator)) for _ in range(steps)]
+        sums = [trainer.train_step(*next(iterator)) for _ in range(steps)]
         return [float(nats) / float(tokens) for nats, tokens in sums]
 
     return train

@@ -104,6 +104,16 @@ class Recorder(keras.callbacks.Callback):
         self.evaluated.append(int(logs["step"]))
 
 
+class Idle:
+    """In the place of a `TrainStep`: each step has a loss of 1 nat."""
+
+    def __init__(self, step):
+        self.batches = step.batches
+
+    def __call__(self, *batch):
+        return 1.0, 1.0
+
+
 def decisions(loop):
     """What a loop decides where a step takes a second and teaches nothing."""
     early = keras.callbacks.EarlyStopping
@@ -114,7 +124,7 @@ def decisions(loop):
     )
     loop.evaluate = lambda: {"val_loss": 1.0}
     loop.checkpoints = types.SimpleNamespace(save=lambda *state: None)
-    loop._train_step = lambda *batch: (1.0, 1.0)
+    loop.train_step = Idle(loop.train_step)
 
     def tick():
         loop.progress.seconds += 1.0

@@ -443,4 +443,6 @@ def test_two_devices_learn_as_one(tmp_path):
 
 
 def test_strategy_is_the_default_one_by_default(tmp_path):
-    assert make_loop(tmp_path)._strategy is tf.distribute.get_strategy()
+    assert (
+        make_loop(tmp_path).train_step.strategy is tf.distribute.get_strategy()
+    )

@@ -127,8 +127,10 @@ def test_carried_run_goes_on_bit_for_bit(span, tmp_path):
     resumed.run(resume=True)
     assert sorted(recorder.losses) == list(range(6, 15))
     assert digests(resumed.model) == digests(whole.model)
-    for name, variable in whole._carried.items():
-        np.testing.assert_array_equal(variable, resumed._carried[name])
+    for name, variable in whole.train_step.carried.items():
+        np.testing.assert_array_equal(
+            variable, resumed.train_step.carried[name]
+        )
 
 
 class Weighted(Sequences):
@@ -180,7 +182,7 @@ def test_one_trace_serves_all_shapes(pad, tmp_path):
     data = DocumentBatches(store_of(documents), 31, 4, seed=2, pad=pad)
     _, loop = losses(tmp_path, gru(), data, data.steps(2))
     assert loop.progress.step == data.steps(2)
-    assert loop._train_step.experimental_get_tracing_count() == 1
+    assert loop.train_step.run.experimental_get_tracing_count() == 1
 
 
 def test_eight_buckets_compile_no_kernel_more_than_eight_times(

@@ -1,7 +1,4 @@
-"""The training loop: optimizer steps that Keras callbacks look on.
-
-Axes: B batch, T time.
-"""
+"""The training loop: optimizer steps that Keras callbacks look on."""
 
 import contextlib
 import dataclasses
@@ -13,13 +10,13 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tflm.config import TrainingConfig
 from tflm.models import LanguageModel
 from tflm.pipelines import Sequences
 from tflm.training import schedule
 from tflm.training.checkpoints import Checkpoints
+from tflm.training.train_step import TrainStep
 
 FINISHED, OUT_OF_TIME, STOPPED, INTERRUPTED = (
     "finished",
@@ -86,11 +83,9 @@ class Loop:
         self._last_tick: float | None = None
         self.total_steps = total_steps(sequences, settings)
         self.evaluate_every = evaluate_every(sequences, settings)
-        self._strategy = tf.distribute.get_strategy()
-        self._carried = self._carried_state()
-        if self._carried:
-            self.checkpoints.add(self._carried.values())
-        self._train_step = tf.function(self._distributed_step)
+        self.train_step = TrainStep(model, sequences)
+        if self.train_step.carried:
+            self.checkpoints.add(self.train_step.carried.values())
 
     def run(self, resume: bool = False) -> str:
         """Trains to the first bound.
@@ -132,16 +127,9 @@ class Loop:
 
     def _steps(self, interrupts: list[int]) -> str:
         progress = self.progress
-        batches = iter(
-            self._strategy.experimental_distribute_dataset(
-                self.sequences.dataset(progress.step, self.settings.epochs)
-            )
+        batches = self.train_step.batches(
+            self.sequences.dataset(progress.step, self.settings.epochs)
         )
-        if None in self.sequences.shape:
-            # A batch is as long as its longest row: one trace serves all.
-            self._train_step = tf.function(
-                self._distributed_step, input_signature=batches.element_spec
-            )
         begins = True
         while True:
             if interrupts:
@@ -164,7 +152,7 @@ class Loop:
     def _step(self, batch: Any) -> None:
         self.callbacks.on_train_batch_begin(self.progress.step)
         self._set_learning_rate()
-        nats, tokens = (float(sum_) for sum_ in self._train_step(*batch))
+        nats, tokens = (float(sum_) for sum_ in self.train_step(*batch))
         self.progress.step += 1
         self.progress.nats += nats
         self.progress.tokens += tokens
@@ -270,62 +258,6 @@ class Loop:
         self.progress.seconds += elapsed
         return elapsed
 
-    def _carried_state(self) -> dict[str, tf.Variable]:
-        """The state between batches; empty where no row goes on."""
-        if not self.sequences.carries:
-            return {}
-        replicas = self._strategy.num_replicas_in_sync
-        if replicas > 1:
-            raise ValueError(
-                "`sequences` must not be contiguous where more than one "
-                "device trains: the rows of a batch would change places. "
-                f"Received: {replicas} devices"
-            )
-        state = self.model.get_initial_state(self.sequences.batch_size)
-        return {
-            name: tf.Variable(tensor, trainable=False, name=name)
-            for name, tensor in state.items()
-        }
-
-    def _distributed_step(self, *batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        sums = self._strategy.run(self._replica_step, args=batch)
-        return tuple(
-            self._strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
-            for value in sums
-        )
-
-    def _replica_step(
-        self,
-        inputs: tf.Tensor,
-        targets: tf.Tensor,
-        weights: tf.Tensor,
-        resets: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One optimizer step; the nats and the count of its targets."""
-        context = tf.distribute.get_replica_context()
-        count = tf.reduce_sum(weights)
-        total = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
-        before = None
-        if resets is not None:
-            before = {
-                name: _without(variable, resets)
-                for name, variable in self._carried.items()
-            }
-        with tf.GradientTape() as tape:
-            nats, after = self.model.training_nats(
-                inputs, targets, weights, before
-            )
-            loss = nats / tf.maximum(total, 1.0)
-        variables = self.model.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        # Dense: in slices, an id that comes twice would count twice over in
-        # the norm that clipping goes by.
-        gradients = [tf.convert_to_tensor(g) for g in gradients]
-        self.optimizer.apply(gradients, variables)
-        for name, variable in self._carried.items():
-            variable.assign(after[name])
-        return nats, count
-
 
 def total_steps(sequences: Sequences, settings: TrainingConfig) -> int | None:
     """Steps to the nearer of the bounds by epochs and by steps, if any."""
@@ -340,13 +272,6 @@ def evaluate_every(sequences: Sequences, settings: TrainingConfig) -> int:
     if settings.evaluate_every is not None:
         return settings.evaluate_every
     return int(np.clip(sequences.steps(1), 50, 1000))
-
-
-def _without(state: tf.Tensor, resets: tf.Tensor) -> tf.Tensor:
-    """A state's tensor [B,...], all zeros in the rows that begin anew."""
-    state = tf.convert_to_tensor(state)
-    rows = tf.reshape(resets, [-1] + [1] * (state.shape.rank - 1))
-    return tf.where(rows, tf.zeros_like(state), state)
 
 
 @contextlib.contextmanager
