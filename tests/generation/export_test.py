@@ -41,7 +41,8 @@ def test_settings_of_the_export_are_kept(path):
     assert settings.prompt_bytes_limit == 100_000
 
 
-def test_no_function_asks_for_xla_or_cudnn(path):
+def assert_every_build_has_it(path):
+    """No function asks for XLA, and no operation for cuDNN."""
     saved = saved_model_pb2.SavedModel.FromString(
         (path / "saved_model.pb").read_bytes()
     )
@@ -50,6 +51,10 @@ def test_no_function_asks_for_xla_or_cudnn(path):
     for function in functions:
         assert not function.attr["_XlaMustCompile"].b
         assert not any("Cudnn" in node.op for node in function.node_def)
+
+
+def test_no_function_asks_for_xla_or_cudnn(path):
+    assert_every_build_has_it(path)
 
 
 def test_model_of_another_precision_is_exported_in_float32(tokenizer, tmp_path):
@@ -73,6 +78,7 @@ def test_export_in_bfloat16_rounds_the_weights_and_no_more(
         precision="bfloat16", max_new_tokens=20, temperature=0.0
     )
     path = generation.export(model, tokenizer, tmp_path, settings)
+    assert_every_build_has_it(path)
     loaded = tf.saved_model.load(path)
     dtypes = {v.dtype for v in loaded.weights if v.dtype.is_floating}
     assert dtypes == {tf.bfloat16}
