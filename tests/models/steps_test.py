@@ -72,11 +72,6 @@ def test_no_table_is_made_for_many_ids(monkeypatch):
     model = MADE["gru"](vocabulary_size=11)
     table = model.steps(4).weights()[0]
     assert table.shape == (11, 24)
-    # For one-hot ids it lies transposed, like kernels.
-    assert model.steps(4, kernels=True).weights()[0].shape == (24, 11)
-    monkeypatch.setattr(recurrent_steps, "_ONE_HOT", 10)
-    assert model.steps(4, kernels=True).weights()[0].shape == (11, 24)
-    assert worst_difference(model, kernels=True) < 1e-6
     monkeypatch.setattr(recurrent_steps, "_TABLE", 10)
     assert model.steps(4).weights()[0].shape == (24, 256)
     assert worst_difference(model) < 1e-6

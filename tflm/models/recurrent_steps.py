@@ -12,9 +12,6 @@ from tflm.models.steps import State, Steps
 # Ids at the most for which a table is made of what they add to the gates: it
 # costs what as many tokens do, and a token is the faster for it.
 _TABLE = 512
-# Ids at the most of which a row's is found faster by a product than by a copy
-# of its row, where there are many rows.
-_ONE_HOT = 128
 
 
 class RecurrentSteps(Steps):
@@ -22,8 +19,8 @@ class RecurrentSteps(Steps):
 
     The weights are three of each layer: what projects the inputs, [G,D], the
     recurrent kernel and the biases, see `cell_steps.for_steps`. Of the first
-    layer the first is a table of what each id adds to the gates, if there are
-    few ids, [V,G] or for one-hot ids [G,V]. States lie transposed, [U,B].
+    layer the first is a table [V,G] of what each id adds to the gates, if there
+    are few ids. States lie transposed, [U,B].
     """
 
     def weights(self) -> tuple[tf.Tensor, ...]:
@@ -33,10 +30,11 @@ class RecurrentSteps(Steps):
         for index, layer in enumerate(model.recurrent):
             kernel, recurrent, bias = layer.scan.tensors()
             kernel = tf.cast(kernel, dtype)
-            if index == 0 and self._has_table and model.embedding is not None:
-                table = tf.cast(model.embedding.embeddings, dtype)
-                kernel = tf.matmul(table, kernel)  # [V,G]
-            if index or not self._has_table or self._one_hot:
+            if index == 0 and self._has_table:
+                if model.embedding is not None:
+                    table = tf.cast(model.embedding.embeddings, dtype)
+                    kernel = tf.matmul(table, kernel)  # [V,G]
+            else:
                 kernel = tf.transpose(kernel)  # [G,D]
             cell = layer.scan.scan_cell
             weights.append(kernel)
@@ -83,16 +81,8 @@ class RecurrentSteps(Steps):
         model = self.model
         return model.embedding is None or model.vocabulary_size <= _TABLE
 
-    @property
-    def _one_hot(self) -> bool:
-        return self.kernels and self.model.vocabulary_size <= _ONE_HOT
-
     def _projected(self, kernel: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
         """What ids [B] add to the gates of the first layer, [G,B]."""
-        if self._one_hot:
-            size = self.model.vocabulary_size
-            here = tf.one_hot(ids, size, axis=0, dtype=kernel.dtype)  # [V,B]
-            return tf.matmul(kernel, here)
         if self._has_table:
             return tf.transpose(tf.gather(kernel, ids))
         embedded = self.model.embed(ids[:, tf.newaxis])[:, 0]  # [B,D]
