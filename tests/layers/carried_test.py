@@ -155,6 +155,19 @@ def test_state_is_float32_whatever_the_arithmetic(kind, length, training):
 
 
 @every_kind
+@pytest.mark.parametrize("training", [False, True])
+def test_nothing_is_rounded_where_a_text_is_cut(kind, training):
+    layer = random_layer(kind, dtype="mixed_bfloat16")
+    inputs, state = random_inputs(3, 9), random_state(kind, 3)
+    whole, last = layer(inputs, state, training=training)
+    pieces = []
+    for piece in (inputs[:, :2], inputs[:, 2:5], inputs[:, 5:]):
+        outputs, state = layer(piece, state, training=training)
+        pieces.append(outputs)
+    assert_close([tf.concat(pieces, axis=1), *state], [whole, *last], 1e-6)
+
+
+@every_kind
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(
     ("policy", "training", "tolerance"),
@@ -162,6 +175,7 @@ def test_state_is_float32_whatever_the_arithmetic(kind, length, training):
         ("float32", True, 1e-5),
         ("float32", False, 1e-5),
         ("mixed_bfloat16", True, 2e-2),
+        ("mixed_bfloat16", False, 2e-2),
     ],
 )
 def test_ids_are_read_as_the_rows_of_a_table(
