@@ -11,13 +11,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from tflm.checked import (
-    Checked,
-    require,
-    require_at_least,
-    setting,
-    unknown,
-)
+from tflm.checked import Checked, require, require_at_least, setting, unknown
 
 MODELS = ("gru", "lstm", "simple_rnn", "gpt", "ngram")
 SMOOTHINGS = ("mle", "laplace", "interpolation", "backoff", "kneser_ney")

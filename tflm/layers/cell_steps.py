@@ -5,6 +5,7 @@ Axes: B batch, T time, D width of the inputs, U units, G the gates' units.
 
 import tensorflow as tf
 
+from tflm.layers import gate_products
 from tflm.layers.cells import Cell, Tensors, float32, two_biases, where
 from tflm.layers.fused import fused
 
@@ -35,9 +36,8 @@ def scan(
     recurrent, biases = for_steps(cell, recurrent, bias, dtype)
     length = tf.shape(inputs)[1]
     steps = tf.transpose(tf.cast(inputs, dtype), [1, 2, 0])  # [T,D,B]
-    # As a batch of one: see `scans.scan`.
-    kernel = tf.transpose(tf.cast(kernel, dtype))[tf.newaxis]  # [1,G,D]
-    projected = tf.TensorArray(dtype, length).unstack(tf.matmul(kernel, steps))
+    inputs = gate_products.projected(tf.cast(kernel, dtype), steps)  # [T,G,B]
+    projected = tf.TensorArray(dtype, length).unstack(inputs)
     if mask is not None:
         mask = tf.transpose(mask)[:, tf.newaxis]  # [T,1,B]
 

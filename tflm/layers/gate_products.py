@@ -3,7 +3,8 @@
 Dropout on inputs or states may have a mask for each gate, the same at all
 steps: `y_g = K_g^T (m_g x)`. Without one, all gates share one product.
 
-Axes: B batch, T time, I inputs or units, U units, G the gates' units.
+Axes: B batch, T time, I inputs or units, D width of the inputs, U units,
+G the gates' units.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,21 @@ def product(
     rows = tf.constant([transposed.shape[-2]])
     shape = tf.concat([shape[:-2], rows, shape[-1:]], axis=0)
     return tf.reshape(tf.matmul(by_gate, thinned), shape)
+
+
+def projected(
+    kernel: tf.Tensor, steps: tf.Tensor, dropout: tf.Tensor | None = None
+) -> tf.Tensor:
+    """What the inputs of all steps, [T,D,B], are for the gates, [T,G,B].
+
+    Args:
+        kernel: That of the inputs, [D,G], of the dtype of the steps.
+        steps: The inputs.
+        dropout: Optional float32 [gates,D,B], see `product`.
+    """
+    # As a batch of one: folded into the product, the transposition makes it
+    # twice as slow.
+    return product(tf.transpose(kernel)[tf.newaxis], steps, dropout)
 
 
 def gradients(

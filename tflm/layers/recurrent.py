@@ -37,16 +37,9 @@ class Scanned(keras.layers.RNN):
         if not self.is_scanned(training):
             return super().inner_loop(sequences, list(states), mask, training)
         [mask] = tf.nest.flatten(mask)
-        of_inputs: Any = None
-        of_state: Any = None
+        dropout: list[tf.Tensor | None] = []
         if training:
-            # Keras's: where there is one of the inputs, it is for all gates.
-            of_inputs = self.cell.get_dropout_mask(sequences[:, 0])
-            of_state = self.cell.get_recurrent_dropout_mask(states[0])
-        if tf.is_tensor(of_inputs):
-            sequences *= of_inputs[:, tf.newaxis]  # [B,1,D]
-            of_inputs = None
-        dropout = [_by_gate(of_inputs), _by_gate(of_state)] if training else []
+            sequences, *dropout = self._thinned(sequences, states[0])
         outputs, states = self.scanned(
             sequences, states, mask, *dropout, training=training
         )
@@ -102,6 +95,21 @@ class Scanned(keras.layers.RNN):
             tf.convert_to_tensor(w) for w in (kernel, recurrent, bias)
         )
         return kernel, recurrent, bias
+
+    def _thinned(
+        self, sequences: tf.Tensor, state: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+        """The inputs, and Keras's masks of them and of the state by gate.
+
+        Where there is one mask of the inputs, it is for all gates: they are
+        multiplied by it here.
+        """
+        of_inputs = self.cell.get_dropout_mask(sequences[:, 0])
+        of_state = self.cell.get_recurrent_dropout_mask(state)
+        if tf.is_tensor(of_inputs):
+            sequences *= of_inputs[:, tf.newaxis]  # [B,1,D]
+            of_inputs = None
+        return sequences, _by_gate(of_inputs), _by_gate(of_state)
 
 
 # Their package tells them from the models of the same names.

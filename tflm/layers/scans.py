@@ -73,11 +73,8 @@ def scan(
         biases = bias[0], turned(bias[1])  # [G] each
         steps = _steps(inputs, kernel.shape[0], dtype)  # [T,D,B]
         rounded = tf.cast(kernel, dtype)  # [D,G]
-        # As a batch of one: folded into the product, the transposition makes
-        # it twice as slow.
-        transposed = tf.transpose(rounded)[tf.newaxis]  # [1,G,D]
-        projected = gate_products.product(
-            transposed, steps, input_dropout
+        projected = gate_products.projected(
+            rounded, steps, input_dropout
         )  # [T,G,B]
         turned_recurrent = turned(tf.cast(recurrent, dtype))  # [U,G]
         first = tuple(tf.transpose(state) for state in states)  # [U,B]
