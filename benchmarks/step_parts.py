@@ -26,7 +26,8 @@ PARTS = {
     "copies": re.compile(r":.*(Transpose|Cast|Pack|Concat|TensorList)"),
     "others": re.compile(r"^[\w/.]+:[A-Z_]\w+$"),
 }
-STEP = "_distributed_step"
+# The function of a step, as `training/train_step.py` names it.
+STEP = "_on_all_devices"
 
 
 def events_of(folder: str) -> list[tuple[str, float, float]]:
@@ -55,6 +56,7 @@ def parts(events: list[tuple[str, float, float]], steps: int) -> dict:
     del spent[""]
     whole = sum(spent.values())
     inside = [(b, ms) for name, b, ms in events if name == STEP]
+    assert len(inside) == steps, f"no steps of the name {STEP}: {len(inside)}"
     begun = [b for b, _ in inside]
     ended = [b + ms for b, ms in inside]
     step = (max(ended) - min(begun)) / steps
