@@ -41,6 +41,28 @@ def test_settings_of_the_export_are_kept(path):
     assert settings.prompt_bytes_limit == 100_000
 
 
+def test_what_signatures_share_is_traced_once(tokenizer, tmp_path, monkeypatch):
+    """A save traces anew what was traced before it, if it is let to."""
+    lengths, steps = [], []
+    call, new_ids = models.GRU.call, generation.OneStep._new_ids
+
+    def counted_call(self, ids, *arguments, **keywords):
+        lengths.append(ids.shape[1])
+        return call(self, ids, *arguments, **keywords)
+
+    def counted_step(self, *arguments):
+        steps.append(arguments)
+        return new_ids(self, *arguments)
+
+    model = random_model(models.GRU, tokenizer)
+    monkeypatch.setattr(models.GRU, "call", counted_call)
+    monkeypatch.setattr(generation.OneStep, "_new_ids", counted_step)
+    generation.export(model, tokenizer, tmp_path)
+    assert len(steps) == 1
+    # Prompts in chunks, the scores of chunks, and a single position.
+    assert sorted(lengths, key=str) == [1, None, None]
+
+
 def assert_every_build_has_it(path):
     """No function asks for XLA, and no operation for cuDNN."""
     saved = saved_model_pb2.SavedModel.FromString(

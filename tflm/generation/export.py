@@ -99,6 +99,7 @@ def export(
         allow_end=allow_end,
         prompt_bytes_limit=settings.prompt_bytes_limit,
         precision=settings.precision,
+        reads_as=one_step,
     )
     offered = signatures(one_step, generator, beams, scorer)
     path = Path(directory) / str(_next_version(Path(directory)))

@@ -1,7 +1,7 @@
 """What one step, a whole text and a beam share. Axes: B batch, V vocabulary."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -56,18 +56,23 @@ class Generator(Reader):
             allow_end=allow_end,
             prompt_bytes_limit=self.settings.prompt_bytes_limit,
             precision=self.settings.precision,
+            reads_as=reads_as,
         )
         self.constraints = sampling.Constraints(
             _banned_ids(tokenizer, allow_end, self.settings.banned_tokens),
             self.settings.repetition_penalty,
             self.settings.no_repeat_ngram,
         )
-        self._reads_as = reads_as
         self.jit_compile = jit_compile and model.supports_jit
-        self._step_model = fused(self._call) if self.jit_compile else self._call
         self.stops: StopStrings | None = None
         if self.settings.stop:
             self.stops = StopStrings(self.settings.stop)
+
+    @functools.cached_property
+    def read_position(self) -> Callable[..., tuple[tf.Tensor, State]]:
+        if self.jit_compile:
+            return fused(self._read_position)
+        return super().read_position
 
     @functools.cached_property
     def read_prompts(self) -> tf.types.experimental.PolymorphicFunction:
@@ -75,7 +80,7 @@ class Generator(Reader):
 
         It gives these ids [B] and the state.
         """
-        if self._reads_as is not None:
+        if isinstance(self._reads_as, Generator):
             return self._reads_as.read_prompts
         prompt = tf.TensorSpec([None], tf.string, "prompt")
         return tf.function(
@@ -149,12 +154,10 @@ class Generator(Reader):
         """Reads one id a row, [B], where `mask` [B]; what may follow, [B,V]."""
         state = dict(state)
         history = state.pop("recent_ids", None)
-        logits, state = self._step_model(
-            ids[:, tf.newaxis], mask[:, tf.newaxis], state
-        )
+        logits, state = self.read_position(ids, mask, state)
         if history is not None:
             state["recent_ids"] = self.remembered(history, ids, mask)
-        return logits[:, 0], state
+        return logits, state
 
     def remembered(
         self, history: tf.Tensor, ids: tf.Tensor, mask: tf.Tensor

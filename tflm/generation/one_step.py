@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tflm import sampling
 from tflm.generation.generator import Generator
-from tflm.generation.reader import checked
+from tflm.generation.reader import any_rows, checked
 from tflm.generation.stop_strings import first_bytes
 from tflm.generation_settings import STEP_SETTINGS
 from tflm.models import State
@@ -108,10 +108,7 @@ class OneStep(Generator):
         return state
 
     def _signature(self) -> tuple:
-        states = {
-            name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
-            for name, tensor in self.initial_state(1).items()
-        }
+        states = any_rows(self.initial_state(1))
         settings = [
             tf.TensorSpec(None, sampling.SETTINGS[name].dtype, name)
             for name in STEP_SETTINGS

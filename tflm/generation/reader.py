@@ -3,6 +3,8 @@
 Axes: B batch, (T) tokens of a row, ragged, C tokens of a chunk, V vocabulary.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -29,6 +31,8 @@ class Reader(tf.Module):
         prompt_bytes_limit: Optional int, the most bytes of a prompt. Default
             None: any number.
         precision: "float32" or "bfloat16". Default "float32".
+        reads_as: Optional `Reader` of another kind, made of the same: what the
+            model computes is traced once, and stands once in an export.
 
     Raises:
         ValueError: If model and tokenizer differ in the number of ids.
@@ -42,6 +46,7 @@ class Reader(tf.Module):
         allow_end: bool = True,
         prompt_bytes_limit: int | None = None,
         precision: str = "float32",
+        reads_as: "Reader | None" = None,
     ):
         super().__init__()
         if model.vocabulary_size != tokenizer.vocabulary_size:
@@ -55,6 +60,32 @@ class Reader(tf.Module):
         self.tokenizer = tokenizer
         self.allow_end = allow_end
         self.prompt_bytes_limit = prompt_bytes_limit
+        self._reads_as = reads_as
+
+    @functools.cached_property
+    def read_chunk(self) -> Callable[..., State]:
+        """The state after ids [B,C] where `mask` [B,C], for a graph."""
+        if self._reads_as is not None:
+            return self._reads_as.read_chunk
+        return self._traced(self._read_chunk, [None, None])
+
+    @functools.cached_property
+    def read_position(self) -> Callable[..., tuple[tf.Tensor, State]]:
+        """Logits [B,V] and the state after one id a row, for a graph.
+
+        It takes ids [B], `mask` [B], whose rows are read, and the state.
+        """
+        if self._reads_as is not None:
+            return self._reads_as.read_position
+        return self._traced(self._read_position, [None])
+
+    def _traced(self, function: Callable, shape: list[None]) -> Callable:
+        """A trace: a save would make its own of one that is made for calls."""
+        ids = tf.TensorSpec(shape, tf.int32)
+        mask = tf.TensorSpec(shape, tf.bool)
+        states = any_rows(self.model.get_initial_state(1))
+        traced = tf.function(function, autograph=False)
+        return traced.get_concrete_function(ids, mask, states)
 
     def _prompt_ids(self, prompt: tf.Tensor) -> tf.RaggedTensor:
         """START and the ids of prompts [B], as ids [B,(T)]."""
@@ -82,28 +113,39 @@ class Reader(tf.Module):
     def _read(
         self, ids: tf.RaggedTensor, state: State
     ) -> tuple[tf.Tensor, State]:
-        """Reads all but each row's last id, which is returned.
-
-        The logits of these positions are used by nobody, so that the graph
-        leaves out their computation.
-        """
+        """Reads all but each row's last id, which is returned."""
         last = ids[:, -1:].to_tensor(shape=[None, 1])[:, 0]  # [B]
         ids = ids[:, :-1]
         lengths = tf.cast(ids.row_lengths(), tf.int32)[:, tf.newaxis]  # [B,1]
         padded = ids.to_tensor()  # [B,T]
 
-        def read_chunk(start: tf.Tensor, state: State) -> tuple:
+        def read_more(start: tf.Tensor, state: State) -> tuple:
             chunk = padded[:, start : start + CHUNK]  # [B,C]
             positions = start + tf.range(tf.shape(chunk)[1])  # [C]
             mask = positions < lengths  # [B,C]
-            return start + CHUNK, self._call(chunk, mask, state)[1]
+            after = self.read_chunk(chunk, mask, state)
+            return start + CHUNK, like(state, after)
 
         _, state = tf.while_loop(
             lambda start, _: start < tf.shape(padded)[1],
-            read_chunk,
+            read_more,
             (tf.constant(0), state),
         )
         return last, state
+
+    def _read_chunk(
+        self, ids: tf.Tensor, mask: tf.Tensor, state: State
+    ) -> State:
+        # Nobody uses these logits: the graph leaves out their computation.
+        return self._call(ids, mask, state)[1]
+
+    def _read_position(
+        self, ids: tf.Tensor, mask: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        logits, state = self._call(
+            ids[:, tf.newaxis], mask[:, tf.newaxis], state
+        )
+        return logits[:, 0], state
 
     def _call(
         self, ids: tf.Tensor, mask: tf.Tensor, state: State
@@ -141,6 +183,14 @@ def like(before: State, after: State) -> State:
     return {
         name: tf.ensure_shape(after[name], tensor.shape)
         for name, tensor in before.items()
+    }
+
+
+def any_rows(state: State) -> dict[str, tf.TensorSpec]:
+    """What a graph takes that is to have such states of any number of rows."""
+    return {
+        name: tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype)
+        for name, tensor in state.items()
     }
 
 

@@ -56,6 +56,8 @@ def tutorial_form(one_step: OneStep) -> Callable:
         A traced `tf.function`.
     """
     inputs, states, *specs = one_step.step.input_signature
+    # The polymorphic one would be traced anew while it is saved.
+    step = one_step.step.get_concrete_function()
     default = one_step.settings
 
     def generate_one_step(
@@ -68,7 +70,7 @@ def tutorial_form(one_step: OneStep) -> Callable:
     ) -> tuple[tf.Tensor, State]:
         if states is None:
             states = one_step.initial_state(tf.size(inputs))
-        return one_step.step(inputs, states, temperature, top_k, top_p, seed)
+        return step(inputs, states, temperature, top_k, top_p, seed)
 
     function = tf.function(generate_one_step, autograph=False)
     for given in (None, states):
@@ -104,10 +106,11 @@ def _without_log_probs(
 def _flat_step(one_step: OneStep) -> Callable:
     """The step with the states by name among its inputs and its outputs."""
     inputs, states, *settings = one_step.step.input_signature
+    step = one_step.step.get_concrete_function()
 
     def flat(**tensors: tf.Tensor) -> dict[str, tf.Tensor]:
         state = {name: tensors.pop(name) for name in states}
-        outputs, state = one_step.step(states=state, **tensors)
+        outputs, state = step(states=state, **tensors)
         return {"outputs": outputs, **state}
 
     specs = {spec.name: spec for spec in (inputs, *settings)} | states

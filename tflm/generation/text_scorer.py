@@ -49,6 +49,7 @@ class TextScorer(Reader):
         allow_end: bool = True,
         prompt_bytes_limit: int | None = None,
         precision: str = "float32",
+        reads_as: Reader | None = None,
     ):
         super().__init__(
             model,
@@ -56,6 +57,7 @@ class TextScorer(Reader):
             allow_end=allow_end,
             prompt_bytes_limit=prompt_bytes_limit,
             precision=precision,
+            reads_as=reads_as,
         )
         self._listed = _listed_ids(tokenizer, allow_end)
         text = tf.TensorSpec([None], tf.string, "text")
@@ -222,9 +224,9 @@ class TextScorer(Reader):
         k = sampling.checked_rows("k", k, batch_size)  # [B]
         state = self.model.get_initial_state(batch_size)
         last, state = self._read(self._prompt_ids(prompt), state)
-        reads = tf.ones([batch_size, 1], tf.bool)
-        logits, _ = self._call(last[:, tf.newaxis], reads, state)  # [B,1,V]
-        probabilities = tf.nn.softmax(logits[:, 0])  # [B,V]
+        reads = tf.ones([batch_size], tf.bool)
+        logits, _ = self.read_position(last, reads, state)  # [B,V]
+        probabilities = tf.nn.softmax(logits)  # [B,V]
         # Below what any token has: so these come last.
         probabilities = tf.where(self._listed, probabilities, -1)
         width = tf.minimum(tf.reduce_max(k), tf.shape(probabilities)[1])

@@ -4,6 +4,7 @@ A setting is one number for all rows or one number a row, so that requests
 with different settings share a batch. Axes: B batch.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -89,38 +90,52 @@ def checked_rows(
     >>> checked_rows("top_k", 5, batch_size=3).numpy().tolist()
     [5, 5, 5]
     """
+    value = tf.convert_to_tensor(value, SETTINGS[name].dtype)
+    rows = tf.convert_to_tensor(batch_size)
+    checked = _check_of(name, most)(value, rows)
+    checked = tf.ensure_shape(checked, value.shape)
+    return tf.broadcast_to(checked, [batch_size]) if broadcast else checked
+
+
+@functools.cache
+def _check_of(
+    name: str, most: int | None
+) -> tf.types.experimental.PolymorphicFunction:
+    """The check of a setting, traced once for all graphs that have it."""
     setting = SETTINGS[name]
     rule = setting.rule
     if most is not None:
         rule = f"from 0 to {most}"
-    value = tf.convert_to_tensor(value, setting.dtype)
-    rank = tf.rank(value)
-    one_a_row = tf.equal(rank, 1) & tf.equal(tf.size(value), batch_size)
-    fits = tf.equal(rank, 0) | one_a_row
-    holds = setting.holds(value)
-    if most is not None:
-        holds &= value <= most
 
-    def refuse() -> tf.Tensor:
-        numbers = (
-            f"`{name}` must be one number or one a row. Received: shape=",
-            tf.shape(value),
-            "for a number of rows of",
-            batch_size,
-        )
-        wrong = tf.boolean_mask(
-            tf.reshape(value, [-1]), ~tf.reshape(holds, [-1])
-        )
-        broken = (f"`{name}` must be {rule}. Received: {name}=", wrong)
-        checks = [_assert(fits, numbers), _assert(tf.size(wrong) == 0, broken)]
-        # Eagerly an assertion has raised by now and is None.
-        with tf.control_dependencies([op for op in checks if op is not None]):
-            return tf.identity(value)
+    def check(value: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
+        rank = tf.rank(value)
+        one_a_row = tf.equal(rank, 1) & tf.equal(tf.size(value), batch_size)
+        fits = tf.equal(rank, 0) | one_a_row
+        holds = setting.holds(value)
+        if most is not None:
+            holds &= value <= most
 
-    value = tf.cond(fits & tf.reduce_all(holds), lambda: value, refuse)
-    return tf.broadcast_to(value, [batch_size]) if broadcast else value
+        rows = f"`{name}` must be one number or one a row. Received: shape="
+        values = f"`{name}` must be {rule}. Received: {name}="
+
+        def refuse() -> tf.Tensor:
+            wrong = tf.where(~tf.reshape(holds, [-1]))
+            wrong = tf.gather_nd(tf.reshape(value, [-1]), wrong)
+            expected = "for a number of rows of", batch_size
+            checks = [
+                _assert(fits, (rows, tf.shape(value), *expected)),
+                _assert(tf.size(wrong) == 0, (values, wrong)),
+            ]
+            with tf.control_dependencies(checks):
+                return tf.identity(value)
+
+        return tf.cond(fits & tf.reduce_all(holds), lambda: value, refuse)
+
+    numbers = tf.TensorSpec(None, setting.dtype)
+    signature = [numbers, tf.TensorSpec([], tf.int32)]
+    return tf.function(check, input_signature=signature, autograph=False)
 
 
-def _assert(condition: tf.Tensor, message: tuple) -> tf.Operation | None:
+def _assert(condition: tf.Tensor, message: tuple) -> tf.Operation:
     data = [tf.convert_to_tensor(part) for part in message]
     return tf.raw_ops.Assert(condition=condition, data=data, summarize=3)
