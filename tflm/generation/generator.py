@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tflm import sampling
-from tflm.generation.reader import Reader, checked
+from tflm.generation.reader import Reader, checked, like
 from tflm.generation.stop_strings import StopStrings
 from tflm.generation_settings import GenerationSettings
 from tflm.layers.fused import fused
@@ -27,8 +27,9 @@ class Generator(Reader):
         tokenizer: The `Tokenizer` of the model's ids.
         settings: Optional `GenerationSettings`. Default: their defaults.
         allow_end: bool. Default True.
-        reads_as: Optional `Generator` of another kind, made of the same: how
-            prompts are read is traced once, and stands once in an export.
+        reads_as: Optional `Generator` of another kind, made of the same: what
+            the model computes and how prompts are read is traced once, and
+            stands once in an export.
         jit_compile: bool. Whether tokens are read and drawn in a kernel made
             by XLA, where that works: some seconds are lost at first, and few
             rows, or any of a small model, are then several times as fast. Not
@@ -154,7 +155,8 @@ class Generator(Reader):
         """Reads one id a row, [B], where `mask` [B]; what may follow, [B,V]."""
         state = dict(state)
         history = state.pop("recent_ids", None)
-        logits, state = self.read_position(ids, mask, state)
+        logits, after = self.read_position(ids, mask, state)
+        state = like(state, after)
         if history is not None:
             state["recent_ids"] = self.remembered(history, ids, mask)
         return logits, state

@@ -151,14 +151,13 @@ class Reader(tf.Module):
         self, ids: tf.Tensor, mask: tf.Tensor, state: State
     ) -> tuple[tf.Tensor, State]:
         """Logits [B,T,V] and the state after ids [B,T] where `mask` [B,T]."""
-        logits, after = self.model(
+        return self.model(
             ids,
             mask=mask,
             initial_state=state,
             return_state=True,
             training=False,
         )
-        return logits, like(state, after)
 
 
 def checked(value: tf.Tensor, holds: tf.Tensor, *message: Any) -> tf.Tensor:

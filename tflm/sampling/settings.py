@@ -119,8 +119,8 @@ def _check_of(
         values = f"`{name}` must be {rule}. Received: {name}="
 
         def refuse() -> tf.Tensor:
-            wrong = tf.where(~tf.reshape(holds, [-1]))
-            wrong = tf.gather_nd(tf.reshape(value, [-1]), wrong)
+            places = tf.where(~tf.reshape(holds, [-1]))  # [N,1]
+            wrong = tf.gather_nd(tf.reshape(value, [-1]), places)  # [N]
             expected = "for a number of rows of", batch_size
             checks = [
                 _assert(fits, (rows, tf.shape(value), *expected)),
