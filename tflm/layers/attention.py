@@ -47,6 +47,7 @@ class CachedAttention(keras.layers.Layer):
         ahead: Optional, takes queries, keys and values of one position,
             [B,H,1,W] each, and gives what is attended to and what to return
             for the ring, see `rings_ahead`.
+        transposed: Optional kernels of the two projections, see `dense`.
         training: Optional bool, for dropout.
 
     Returns:
@@ -96,10 +97,13 @@ class CachedAttention(keras.layers.Layer):
         position: tf.Tensor | None = None,
         norm: keras.layers.LayerNormalization | None = None,
         ahead: Callable | None = None,
+        transposed: tuple[tf.Tensor | None, ...] = (None, None),
         training: bool | None = None,
     ) -> tuple[tf.Tensor, rings.Pair | None]:
         # Forward graph
-        queries, keys, values = self._split(inputs, positions, norm, training)
+        queries, keys, values = self._split(
+            inputs, positions, norm, transposed[0], training
+        )
         if ahead is not None:
             mixed, after = ahead(queries, keys, values)
         else:
@@ -112,7 +116,8 @@ class CachedAttention(keras.layers.Layer):
                 training,
             )
         mixed = tf.reshape(_exchanged(mixed), tf.shape(inputs))
-        return dense(self.output_projection, mixed, training), after
+        layer = self.output_projection
+        return dense(layer, mixed, training, transposed[1]), after
 
     def compute_mask(self, *unused: Any, **also: Any) -> None:
         """None: a mask is an argument here, it does not travel on tensors."""
@@ -162,6 +167,7 @@ class CachedAttention(keras.layers.Layer):
         inputs: tf.Tensor,
         positions: tf.Tensor,
         norm: keras.layers.LayerNormalization | None,
+        transposed: tf.Tensor | None,
         training: bool | None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Queries, keys and values, [B,H,T,W]."""
@@ -170,7 +176,9 @@ class CachedAttention(keras.layers.Layer):
         if training:
             joined, bias = product_and_bias(self.projection, inputs, norm)
             return heads.split_heads(joined, bias, self.num_heads, angles)
-        joined = dense(self.projection, inputs, training)  # [B,T,3D]
+        joined = dense(
+            self.projection, inputs, training, transposed
+        )  # [B,T,3D]
         batch, time, _ = tf.unstack(tf.shape(inputs))
         joined = tf.reshape(joined, [batch, time, 3 * self.num_heads, width])
         joined = _exchanged(joined)  # [B,3H,T,W]

@@ -58,7 +58,10 @@ def normalized(
 
 
 def dense(
-    layer: keras.layers.Dense, inputs: tf.Tensor, training: bool | None
+    layer: keras.layers.Dense,
+    inputs: tf.Tensor,
+    training: bool | None,
+    transposed: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """`layer(inputs)`.
 
@@ -66,6 +69,9 @@ def dense(
         layer: With a bias and no activation.
         inputs: float [B,T,D].
         training: Whether kernels with gradients of their own are taken.
+        transposed: Optional float [E,D] of the dtype of the inputs: the
+            layer's kernel, for single positions outside of training. Default
+            None: the kernel is taken as it lies.
 
     Returns:
         float [B,T,E] in the dtype of the inputs.
@@ -77,6 +83,9 @@ def dense(
     TensorShape([4, 5, 3])
     """
     if not training:
+        if transposed is not None:
+            product = tf.matmul(inputs[:, 0], transposed, transpose_b=True)
+            return (product + tf.cast(layer.bias, product.dtype))[:, tf.newaxis]
         if inputs.shape[1] == 1:
             # A plain product: for more axes Keras works out shapes each time.
             return layer(inputs[:, 0])[:, tf.newaxis]

@@ -24,7 +24,8 @@ class TransformerBlock(keras.layers.Layer):
         num_heads, context, dropout, rotary: See `CachedAttention`.
         **kwargs: Keras's own layer arguments (`name`, `dtype`).
 
-    Call arguments and results are those of `CachedAttention`.
+    Call arguments and results are those of `CachedAttention`; of `transposed`
+    there are four, of all its `dense_layers`.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class TransformerBlock(keras.layers.Layer):
         ring: tuple[tf.Tensor, tf.Tensor] | None = None,
         position: tf.Tensor | None = None,
         ahead: Callable | None = None,
+        transposed: tuple[tf.Tensor | None, ...] = (None,) * 4,
         training: bool | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
         # Forward graph
@@ -92,6 +94,7 @@ class TransformerBlock(keras.layers.Layer):
             ring=ring,
             position=position,
             ahead=ahead,
+            transposed=transposed[:2],
             training=training,
         )
         hidden = inputs + self.drop(attended, training=training)  # [B,T,D]
@@ -100,10 +103,17 @@ class TransformerBlock(keras.layers.Layer):
             inner = product_and_bias(self.widen, normed, self.network_norm)
             inner = kernels.gelu(*inner)  # [B,T,4D]
         else:
-            inner = dense(self.widen, normed, training)
+            inner = dense(self.widen, normed, training, transposed[2])
             inner = tf.nn.gelu(inner, approximate=True)
-        narrowed = dense(self.narrow, inner, training)
+        narrowed = dense(self.narrow, inner, training, transposed[3])
         return hidden + self.drop(narrowed, training=training), ring
+
+    @property
+    def dense_layers(self) -> tuple[keras.layers.Dense, ...]:
+        """In the order of the data."""
+        attention = self.attention
+        of_attention = attention.projection, attention.output_projection
+        return *of_attention, self.widen, self.narrow
 
     def compute_mask(self, *unused: Any, **also: Any) -> None:
         """None: a mask is an argument here, it does not travel on tensors."""
