@@ -12,6 +12,7 @@ because a shared machine is never equally fast twice.
 """
 
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -225,7 +226,8 @@ def work(
     else:
         from tflm.command_line import noise
 
-        noise.import_tensorflow_quietly()
+        share_out = functools.partial(_share_out_rows, row, precision)
+        noise.import_tensorflow_quietly(share_out if side == "ours" else None)
         import tflm.training  # noqa: F401
     bare = resident()
     with np.load(folder / "weights.npz") as kept:
@@ -241,6 +243,17 @@ def work(
             "peak_mib": resident("VmHWM"),
         }
         print(json.dumps(answer), flush=True)
+
+
+def _share_out_rows(row: str, precision: str) -> None:
+    from tflm import config as configuration
+    from tflm.training import device
+
+    kind, shape, batch_size, _ = ROWS[row]
+    given = {"model": kind, "batch_size": batch_size, "precision": precision}
+    if "units" in shape:
+        given["units"] = shape["units"]
+    device.share_out_rows(configuration.from_flat(given))
 
 
 def compare(options: argparse.Namespace) -> dict:

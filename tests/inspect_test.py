@@ -11,7 +11,7 @@ from tflm.command_line import main as command_line
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command_line, "start", lambda: None)
+    monkeypatch.setattr(command_line, "start", lambda *unused: None)
     (tmp_path / "train.csv").write_text("text\nab ab\nb\nab ab\n")
     (tmp_path / "held.csv").write_text("text\nab xx\n")
     (tmp_path / "empty.txt").write_text("")

@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         # Here TensorFlow is awake, and pytest looks after the warnings.
-        patch.setattr(command_line, "start", lambda: None)
+        patch.setattr(command_line, "start", lambda *unused: None)
         files = {"train_file": "words.txt", "cache_dir": "cache"}
         settings = config.from_flat({**SETTINGS, **files})
         session = training.begin(settings, folder / "runs" / "words")

@@ -1,5 +1,6 @@
 """`python -m tflm.train`: trains a language model on text."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,13 +27,12 @@ def main(arguments: Sequence[str]) -> int:
                     f"`{name}` cannot change when a run is resumed; "
                     f"{', '.join(_BOUNDS)} can"
                 )
-    command_line.start()
+    command_line.start(lambda: _share_out_rows(parsed, config))
     from tflm import training
     from tflm.training import report
 
     if parsed.resume:
-        path = Path(parsed.run_dir) if parsed.run_dir else training.newest()
-        session = training.resume(path, chosen)
+        session = training.resume(_resumed(parsed), chosen)
     else:
         name = _name(config)
         path = Path(parsed.run_dir or training.free_name(name))
@@ -41,6 +41,23 @@ def main(arguments: Sequence[str]) -> int:
     reason = session.train(parsed.resume)
     report.finish(session, reason, Path(parsed.export_dir))
     return command_line.INTERRUPTED if reason == "interrupted" else 0
+
+
+def _share_out_rows(
+    parsed: argparse.Namespace, config: configuration.Config
+) -> None:
+    from tflm import training
+    from tflm.training import device
+
+    if parsed.resume:
+        config = training.RunDirectory.open(_resumed(parsed)).config
+    device.share_out_rows(config)
+
+
+def _resumed(parsed: argparse.Namespace) -> Path:
+    from tflm import training
+
+    return Path(parsed.run_dir) if parsed.run_dir else training.newest()
 
 
 def _parser() -> flags.Parser:

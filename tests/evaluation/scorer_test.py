@@ -105,6 +105,21 @@ def test_score_does_not_depend_on_the_lanes(seq_len, batch_size):
     assert found.nats == pytest.approx(expected, rel=1e-6)
 
 
+def test_score_does_not_depend_on_parts_of_the_rows(monkeypatch):
+    documents, table = random_documents(seed=4), random_table()
+    rows = []
+
+    def two(batch_size):
+        rows.append(batch_size)
+        return 2
+
+    monkeypatch.setattr(scorer, "part_count", two)
+    found = score(Total(table), documents, seq_len=5, batch_size=4)
+    expected = brute_nats(table, documents, bigram=False)
+    assert set(rows) == {4}
+    assert found.nats == pytest.approx(expected, rel=1e-6)
+
+
 def test_score_does_not_depend_on_the_order_of_documents():
     documents, table = random_documents(seed=4), random_table()
     mixed = random.Random(0).sample(documents, len(documents))

@@ -27,7 +27,8 @@ from tflm import (
     train,
     training,
 )
-from tflm.training import report, scores
+from tflm.command_line import main as command_line
+from tflm.training import device, report, scores
 from tflm.training.text import prepare
 
 
@@ -52,6 +53,21 @@ def test_resume_goes_on_where_the_run_ended(run, monkeypatch):
     [session] = ended
     assert session.loop.progress.step == 3
     assert session.run.path == run
+
+
+def test_rows_are_shared_out_as_the_run_has_them(run, monkeypatch):
+    shared = []
+
+    def share(config):
+        shared.append(config)
+        raise KeyboardInterrupt  # the rest is tested elsewhere
+
+    monkeypatch.setattr(device, "share_out_rows", share)
+    monkeypatch.setattr(command_line, "start", lambda prepare: prepare())
+    for own in (f"--resume --run_dir {run}", "--units 9"):
+        with pytest.raises(KeyboardInterrupt):
+            train.main(own.split())
+    assert [config.model.units for config in shared] == [7, 9]
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)

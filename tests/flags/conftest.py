@@ -16,7 +16,7 @@ def folder(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("HOME", str(folder / "home"))
         # Here TensorFlow is awake, and pytest looks after the warnings.
-        patch.setattr(command_line, "start", lambda: None)
+        patch.setattr(command_line, "start", lambda *unused: None)
         yield folder
 
 

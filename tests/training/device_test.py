@@ -1,8 +1,12 @@
+import os
+import subprocess
+import sys
 import types
 
 import pytest
 import tensorflow as tf
 
+from tflm import config
 from tflm.training import device
 
 
@@ -69,3 +73,94 @@ def test_describe_names_the_device(monkeypatch):
     assert device.describe() == "CPU, 7 threads"
     fake_gpu(monkeypatch, {"device_name": "Big"}, {"device_name": "Big"})
     assert device.describe() == "2 x Big"
+
+
+SMALL = {"model": "gru", "batch_size": 32, "precision": "float32"}
+
+
+def threads_set(monkeypatch, cores, settings):
+    """What `share_out_rows` sets on a machine of so many cores."""
+    asked = []
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(
+        tf.config.threading, "set_intra_op_parallelism_threads", asked.append
+    )
+    device.share_out_rows(config.from_flat({**SMALL, **settings}))
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("cores", "settings"),
+    [
+        (2, {}),
+        (4, {}),
+        (2, {"model": "gpt", "units": 2000}),
+        (2, {"model": "lstm", "units": 768}),
+        (2, {"sequences": "contiguous"}),
+        (2, {"sequences": "documents", "pad": "fixed"}),
+    ],
+)
+def test_rows_are_shared_out_where_it_pays(monkeypatch, cores, settings):
+    fake_gpu(monkeypatch)
+    assert threads_set(monkeypatch, cores, settings) == [1]
+
+
+@pytest.mark.parametrize(
+    ("cores", "settings"),
+    [
+        (1, {}),
+        (8, {}),
+        (2, {"batch_size": 33}),
+        (2, {"model": "ngram"}),
+        (2, {"units": 1024}),
+        (2, {"precision": "bfloat16"}),
+        (2, {"sequences": "documents"}),
+    ],
+)
+def test_rows_stay_together_where_it_does_not(monkeypatch, cores, settings):
+    fake_gpu(monkeypatch)
+    assert threads_set(monkeypatch, cores, settings) == []
+
+
+def test_rows_stay_together_on_a_gpu(monkeypatch):
+    fake_gpu(monkeypatch, {"compute_capability": (7, 5)})
+    assert threads_set(monkeypatch, 2, {}) == []
+
+
+def test_auto_shares_rows_out_where_it_means_float32(monkeypatch):
+    fake_gpu(monkeypatch)
+    fake_cpu(monkeypatch, "flags : fpu avx512f")
+    assert threads_set(monkeypatch, 2, {"precision": "auto"}) == [1]
+    fake_cpu(monkeypatch, "flags : fpu amx_bf16")
+    assert threads_set(monkeypatch, 2, {"precision": "auto"}) == []
+
+
+def test_threads_that_work_are_left_alone():
+    before = tf.config.threading.get_intra_op_parallelism_threads()
+    tf.constant(0)  # TensorFlow has computed
+    device.share_out_rows(config.from_flat(SMALL))
+    assert tf.config.threading.get_intra_op_parallelism_threads() == before
+
+
+def test_a_process_of_its_own_trains_in_parts():
+    code = f"""
+import os
+os.cpu_count = lambda: 2
+from tflm.command_line import noise
+def prepare():
+    from tflm import config
+    from tflm.training import device
+    device.share_out_rows(config.from_flat({SMALL}))
+noise.import_tensorflow_quietly(prepare)
+from tflm.models import part_count
+print(part_count(32), part_count(33))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.split() == ["2", "1"]
+    assert ran.stderr == ""

@@ -76,9 +76,13 @@ def run(
     sys.exit(code)
 
 
-def start() -> None:
-    """Makes TensorFlow ready; a command calls it once its flags are good."""
-    noise.import_tensorflow_quietly()
+def start(prepare: Callable[[], None] | None = None) -> None:
+    """Makes TensorFlow ready; a command calls it once its flags are good.
+
+    Args:
+        prepare: See `noise.import_tensorflow_quietly`.
+    """
+    noise.import_tensorflow_quietly(prepare)
     noise.show_own_warnings()
 
 

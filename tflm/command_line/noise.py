@@ -1,29 +1,49 @@
 """Keeps what TensorFlow says of itself away from users of the commands."""
 
+import contextlib
 import logging
 import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable, Iterator
 
 
-def import_tensorflow_quietly() -> None:
+def import_tensorflow_quietly(
+    prepare: Callable[[], None] | None = None,
+) -> None:
     """Imports TensorFlow without the lines that its libraries print.
 
-    They come from C++, before any log level holds, so that the process's
-    standard error is turned aside meanwhile. It is shown if the import fails.
+    Args:
+        prepare: Optional, called before TensorFlow computes anything, while
+            its threads can still be set.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    with _standard_error_aside():
+        import tensorflow as tf
+    if prepare is not None:
+        prepare()
+    with _standard_error_aside():
+        # Devices are looked for at the first operation, aloud.
+        tf.constant(0)
+    tf.get_logger().setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _standard_error_aside() -> Iterator[None]:
+    """Shows what is written to standard error only if there is an exception.
+
+    The lines come from C++, before any log level holds: the process's standard
+    error itself is turned aside.
+    """
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as aside:
         os.dup2(aside.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            # Devices are looked for at the first operation, aloud.
-            tf.constant(0)
+            yield
         except BaseException:
             aside.seek(0)
             os.write(kept, aside.read())
@@ -31,8 +51,6 @@ def import_tensorflow_quietly() -> None:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-    tf.get_logger().setLevel(logging.ERROR)
-    logging.getLogger("absl").setLevel(logging.ERROR)
 
 
 def show_own_warnings() -> None:

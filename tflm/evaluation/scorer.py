@@ -11,7 +11,13 @@ import tensorflow as tf
 
 from tflm.evaluation.score import Score
 from tflm.layers.fused import fused
-from tflm.models import LanguageModel, NGram, State
+from tflm.models import (
+    LanguageModel,
+    NGram,
+    State,
+    part_count,
+    side_by_side,
+)
 from tflm.models.recurrent import RecurrentLanguageModel
 from tflm.pipelines import Lanes, TokenStore, make_examples
 
@@ -109,7 +115,9 @@ class Scorer:
         state: State,
     ) -> tuple[tf.Tensor, State]:
         state = reset(state, resets)
-        return self.model.nats(inputs, targets, mask, state)  # [B,T]
+        rows = inputs, targets, mask, state
+        parts = part_count(inputs.shape[0])
+        return side_by_side(self.model.nats, parts, *rows)  # [B,T]
 
 
 def reset(state: State, rows: tf.Tensor) -> State:

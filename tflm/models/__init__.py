@@ -7,6 +7,7 @@ from tflm.models.gpt import GPT
 from tflm.models.language_model import LanguageModel, State
 from tflm.models.ngram import NGram
 from tflm.models.recurrent import GRU, LSTM, SimpleRNN
+from tflm.models.row_shares import part_count, side_by_side
 from tflm.models.steps import Steps
 
 if keras.backend.backend() != "tensorflow":
@@ -35,6 +36,8 @@ __all__ = [
     "State",
     "Steps",
     "build",
+    "part_count",
+    "side_by_side",
 ]
 
 

@@ -1,9 +1,17 @@
 """What this machine computes on, and which arithmetic pays there."""
 
+import contextlib
 import os
 from pathlib import Path
 
 import tensorflow as tf
+
+from tflm.config import Config
+from tflm.models.row_shares import MOST_PARTS
+
+# Of a recurrent layer whose rows are shared out. With more, each core reads
+# more weights at each position than its cache holds.
+_MOST_UNITS = 768
 
 
 def describe() -> str:
@@ -46,6 +54,37 @@ def resolve(precision: str) -> str:
 def dtype_policy(precision: str) -> str:
     """The Keras dtype policy of a resolved precision."""
     return {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
+
+
+def share_out_rows(config: Config) -> None:
+    """Gives each core a part of the rows of a batch to train on, if it pays.
+
+    Operations have one thread each then, in this whole process, see
+    `models.row_shares`: it is to be called before TensorFlow computes
+    anything, and does nothing afterwards. It pays in float32, where all batches
+    have the same rows and no recurrent layer has weights that fill the cache.
+
+    Args:
+        config: The settings of the run.
+    """
+    if not _rows_pay(config) or tf.config.list_physical_devices("GPU"):
+        return
+    with contextlib.suppress(RuntimeError):  # TensorFlow has computed
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def _rows_pay(config: Config) -> bool:
+    model, sequences = config.model, config.sequences
+    cores = os.cpu_count() or 1
+    recurrent = model.model in ("gru", "lstm", "simple_rnn")
+    documents = sequences.sequences == "documents"
+    return (
+        (model.model == "gpt" or recurrent and model.units <= _MOST_UNITS)
+        and not (documents and sequences.pad != "fixed")
+        and 1 < cores <= MOST_PARTS
+        and sequences.batch_size % cores == 0
+        and resolve(config.training.precision) == "float32"
+    )
 
 
 def _cpu_multiplies_bfloat16() -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tflm.models import LanguageModel
+from tflm.models import LanguageModel, State, part_count, side_by_side
 from tflm.pipelines import Sequences
 
 
@@ -18,6 +18,9 @@ class TrainStep:
             rows go on from batch to batch, the model's state goes with them:
             it is kept in `carried`, variables by name.
 
+    Attributes:
+        parts: int. Parts of the rows that are worked on side by side.
+
     Raises:
         ValueError: If rows go on and more than one device trains.
     """
@@ -28,6 +31,9 @@ class TrainStep:
         self.strategy = tf.distribute.get_strategy()
         self.carried = self._carried_state()
         self.run = tf.function(self._on_all_devices)
+        # Where there are replicas, they share the rows out already.
+        alone = self.strategy.num_replicas_in_sync == 1
+        self.parts = part_count(sequences.shape[0]) if alone else 1
 
     def batches(self, dataset: tf.data.Dataset) -> Iterator[Any]:
         """The batches of a dataset, shared out among the devices."""
@@ -85,9 +91,10 @@ class TrainStep:
                 for name, variable in self.carried.items()
             }
         with tf.GradientTape() as tape:
-            nats, after = self.model.training_nats(
-                inputs, targets, weights, before
+            nats, after = side_by_side(
+                self._nats, self.parts, inputs, targets, weights, before
             )
+            nats = tf.reduce_sum(nats)
             loss = nats / tf.maximum(total, 1.0)
         variables = self.model.trainable_variables
         gradients = tape.gradient(loss, variables)
@@ -98,6 +105,11 @@ class TrainStep:
         for name, variable in self.carried.items():
             variable.assign(after[name])
         return nats, count
+
+    def _nats(self, *rows: Any) -> tuple[tf.Tensor, State]:
+        """Of some rows, the nats [1], and the state behind them."""
+        nats, after = self.model.training_nats(*rows)
+        return nats[tf.newaxis], after
 
 
 def _without(state: tf.Tensor, resets: tf.Tensor) -> tf.Tensor:

@@ -17,7 +17,7 @@ def test_recipe_runs_without_a_network(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(command_line, "start", lambda: None)
+    monkeypatch.setattr(command_line, "start", lambda *unused: None)
     (tmp_path / "data").mkdir()
     write_archive(tmp_path / "data" / "wikitext-2-v1.zip")
     flags = f"--dataset wikitext-2 --data_dir data --tokenizer {tokenizer}"
