@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from figures import report
-from train_step import ROWS, STEPS, our_model, ours
+from train_step import ROWS, STEPS, our_model, ours, share_out_rows
 
 # The first that fits a name: by what it is said to be in the README.
 PARTS = {
@@ -78,7 +78,8 @@ def main() -> None:
     options = parser.parse_args()
     from tflm.command_line import noise
 
-    noise.import_tensorflow_quietly()
+    chosen = options.row, options.precision
+    noise.import_tensorflow_quietly(lambda: share_out_rows(*chosen))
     import tensorflow as tf
 
     weights = our_model(options.row, "float32", rotary=True).get_weights()

@@ -115,6 +115,18 @@ def ours(row: str, precision: str, weights: list, checked: bool):
     return train
 
 
+def share_out_rows(row: str, precision: str) -> None:
+    """As `tflm.train` does before TensorFlow computes anything."""
+    from tflm import config as configuration
+    from tflm.training import device
+
+    kind, shape, batch_size, _ = ROWS[row]
+    given = {"model": kind, "batch_size": batch_size, "precision": precision}
+    if "units" in shape:
+        given["units"] = shape["units"]
+    device.share_out_rows(configuration.from_flat(given))
+
+
 def by_keras(row: str, precision: str, weights: list, checked: bool):
     import keras
     import tensorflow as tf
@@ -226,7 +238,7 @@ def work(
     else:
         from tflm.command_line import noise
 
-        share_out = functools.partial(_share_out_rows, row, precision)
+        share_out = functools.partial(share_out_rows, row, precision)
         noise.import_tensorflow_quietly(share_out if side == "ours" else None)
         import tflm.training  # noqa: F401
     bare = resident()
@@ -243,17 +255,6 @@ def work(
             "peak_mib": resident("VmHWM"),
         }
         print(json.dumps(answer), flush=True)
-
-
-def _share_out_rows(row: str, precision: str) -> None:
-    from tflm import config as configuration
-    from tflm.training import device
-
-    kind, shape, batch_size, _ = ROWS[row]
-    given = {"model": kind, "batch_size": batch_size, "precision": precision}
-    if "units" in shape:
-        given["units"] = shape["units"]
-    device.share_out_rows(configuration.from_flat(given))
 
 
 def compare(options: argparse.Namespace) -> dict:
