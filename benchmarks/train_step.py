@@ -105,7 +105,8 @@ def ours(row: str, precision: str, weights: list, checked: bool):
     model.compile(optimizer)
     settings = TrainingConfig(schedule="constant", learning_rate=1e-3)
     batches = OneBatch()
-    trainer = loop.Loop(model, batches, settings, dict, [], None)
+    parts = row_parts(row, precision)
+    trainer = loop.Loop(model, batches, settings, dict, [], None, parts)
     iterator = iter(batches.dataset())
 
     def train(steps: int) -> list[float]:
@@ -115,8 +116,8 @@ def ours(row: str, precision: str, weights: list, checked: bool):
     return train
 
 
-def share_out_rows(row: str, precision: str) -> None:
-    """As `tflm.train` does before TensorFlow computes anything."""
+def row_parts(row: str, precision: str) -> int:
+    """Of a batch, as `tflm.train` has them."""
     from tflm import config as configuration
     from tflm.training import device
 
@@ -124,7 +125,14 @@ def share_out_rows(row: str, precision: str) -> None:
     given = {"model": kind, "batch_size": batch_size, "precision": precision}
     if "units" in shape:
         given["units"] = shape["units"]
-    device.share_out_rows(configuration.from_flat(given))
+    return device.row_parts(configuration.from_flat(given))
+
+
+def share_out_rows(row: str, precision: str) -> None:
+    """As `tflm.train` does before TensorFlow computes anything."""
+    from tflm.training import device
+
+    device.share_out_rows(row_parts(row, precision))
 
 
 def by_keras(row: str, precision: str, weights: list, checked: bool):

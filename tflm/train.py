@@ -50,8 +50,10 @@ def _share_out_rows(
     from tflm.training import device
 
     if parsed.resume:
-        config = training.RunDirectory.open(_resumed(parsed)).config
-    device.share_out_rows(config)
+        parts = training.RunDirectory.open(_resumed(parsed)).row_parts
+    else:
+        parts = device.row_parts(config)
+    device.share_out_rows(parts)
 
 
 def _resumed(parsed: argparse.Namespace) -> Path:

@@ -78,15 +78,10 @@ def test_describe_names_the_device(monkeypatch):
 SMALL = {"model": "gru", "batch_size": 32, "precision": "float32"}
 
 
-def threads_set(monkeypatch, cores, settings):
-    """What `share_out_rows` sets on a machine of so many cores."""
-    asked = []
+def row_parts(monkeypatch, cores, settings):
+    """On a machine of so many cores."""
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    monkeypatch.setattr(
-        tf.config.threading, "set_intra_op_parallelism_threads", asked.append
-    )
-    device.share_out_rows(config.from_flat({**SMALL, **settings}))
-    return asked
+    return device.row_parts(config.from_flat({**SMALL, **settings}))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +97,7 @@ def threads_set(monkeypatch, cores, settings):
 )
 def test_rows_are_shared_out_where_it_pays(monkeypatch, cores, settings):
     fake_gpu(monkeypatch)
-    assert threads_set(monkeypatch, cores, settings) == [1]
+    assert row_parts(monkeypatch, cores, settings) == cores
 
 
 @pytest.mark.parametrize(
@@ -119,38 +114,38 @@ def test_rows_are_shared_out_where_it_pays(monkeypatch, cores, settings):
 )
 def test_rows_stay_together_where_it_does_not(monkeypatch, cores, settings):
     fake_gpu(monkeypatch)
-    assert threads_set(monkeypatch, cores, settings) == []
+    assert row_parts(monkeypatch, cores, settings) == 1
 
 
 def test_rows_stay_together_on_a_gpu(monkeypatch):
     fake_gpu(monkeypatch, {"compute_capability": (7, 5)})
-    assert threads_set(monkeypatch, 2, {}) == []
+    assert row_parts(monkeypatch, 2, {}) == 1
 
 
 def test_auto_shares_rows_out_where_it_means_float32(monkeypatch):
     fake_gpu(monkeypatch)
     fake_cpu(monkeypatch, "flags : fpu avx512f")
-    assert threads_set(monkeypatch, 2, {"precision": "auto"}) == [1]
+    assert row_parts(monkeypatch, 2, {"precision": "auto"}) == 2
     fake_cpu(monkeypatch, "flags : fpu amx_bf16")
-    assert threads_set(monkeypatch, 2, {"precision": "auto"}) == []
+    assert row_parts(monkeypatch, 2, {"precision": "auto"}) == 1
 
 
 def test_threads_that_work_are_left_alone():
     before = tf.config.threading.get_intra_op_parallelism_threads()
     tf.constant(0)  # TensorFlow has computed
-    device.share_out_rows(config.from_flat(SMALL))
+    device.share_out_rows(2)
     assert tf.config.threading.get_intra_op_parallelism_threads() == before
 
 
-def test_a_process_of_its_own_trains_in_parts():
+@pytest.mark.parametrize(("parts", "expected"), [(1, "1"), (2, "2")])
+def test_cores_of_a_process_are_given_their_rows(parts, expected):
     code = f"""
 import os
 os.cpu_count = lambda: 2
 from tflm.command_line import noise
 def prepare():
-    from tflm import config
     from tflm.training import device
-    device.share_out_rows(config.from_flat({SMALL}))
+    device.share_out_rows({parts})
 noise.import_tensorflow_quietly(prepare)
 from tflm.models import part_count
 print(part_count(32), part_count(33))
@@ -162,5 +157,5 @@ print(part_count(32), part_count(33))
         text=True,
         check=True,
     )
-    assert ran.stdout.split() == ["2", "1"]
+    assert ran.stdout.split() == [expected, "1"]
     assert ran.stderr == ""

@@ -12,6 +12,7 @@ from tests.training.conftest import KILLED_AT, WORDS, Recorder
 from tflm import config, training
 from tflm.pipelines import Windows
 from tflm.tokenizers import Characters
+from tflm.training import device
 from tflm.training.checkpoints import Checkpoints
 
 CHECKPOINT = 30  # the last one before the run is killed
@@ -106,6 +107,18 @@ def test_killed_run_goes_on_bit_for_bit(killed_copy, uninterrupted):
     )
     assert ours["state"]["callbacks"] == theirs["state"]["callbacks"]
     assert ours["state"]["callbacks"]["5 EarlyStopping"]["best"] < 3
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_run_goes_on_in_the_parts_that_it_began_with(
+    tiny, tmp_path, monkeypatch, parts
+):
+    path = tmp_path / "run"
+    monkeypatch.setattr(device, "row_parts", lambda settings: parts)
+    begun = training.begin(config.from_flat(tiny), path)
+    monkeypatch.setattr(device, "row_parts", lambda settings: 4)
+    for session in (begun, training.resume(path, {})):
+        assert session.loop.train_step.parts == session.run.row_parts == parts
 
 
 def untimed(run):

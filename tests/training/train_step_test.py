@@ -6,7 +6,6 @@ import tensorflow as tf
 from tests.training.conftest import compiled, windows
 from tflm import models
 from tflm.pipelines import sequences_of
-from tflm.training import train_step
 from tflm.training.train_step import TrainStep
 
 KINDS = {
@@ -34,17 +33,14 @@ def contiguous():
     return sequences_of(windows().store, settings, 0)
 
 
-def step_of(monkeypatch, model, data, parts):
-    monkeypatch.setattr(train_step, "part_count", lambda batch_size: parts)
-    return TrainStep(compiled(model, global_clipnorm=0.5), data)
+def step_of(model, data, parts):
+    return TrainStep(compiled(model, global_clipnorm=0.5), data, parts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("data", [windows, contiguous])
-def test_rows_in_parts_train_as_they_do_together(monkeypatch, kind, data):
-    together, apart = (
-        step_of(monkeypatch, made(kind), data(), parts) for parts in (1, 2)
-    )
+def test_rows_in_parts_train_as_they_do_together(kind, data):
+    together, apart = (step_of(made(kind), data(), parts) for parts in (1, 2))
     batches = iter(data().dataset())
     for _ in range(3):
         batch = next(batches)
@@ -72,7 +68,7 @@ def test_each_part_drops_something_else(monkeypatch):
         return of_parts[-1]
 
     monkeypatch.setattr(model, "training_nats", noted)
-    step = step_of(monkeypatch, model, windows(), 2)
+    step = step_of(model, windows(), 2)
     step.run = step._on_all_devices  # as it is, without a graph
     row = tf.constant([[4, 5, 6, 7, 8]])
     rows = tf.repeat(row, 4, axis=0)
@@ -86,5 +82,5 @@ def test_replicas_have_their_rows_together(monkeypatch):
     monkeypatch.setattr(
         type(strategy.extended), "_num_replicas_in_sync", 2, raising=True
     )
-    step = step_of(monkeypatch, made("gru"), windows(), 2)
+    step = step_of(made("gru"), windows(), 2)
     assert step.parts == 1

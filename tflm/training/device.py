@@ -56,35 +56,47 @@ def dtype_policy(precision: str) -> str:
     return {"float32": "float32", "bfloat16": "mixed_bfloat16"}[precision]
 
 
-def share_out_rows(config: Config) -> None:
-    """Gives each core a part of the rows of a batch to train on, if it pays.
+def row_parts(config: Config) -> int:
+    """Parts of a batch's rows to train on, one for each core, if that pays.
 
-    Operations have one thread each then, in this whole process, see
-    `models.row_shares`: it is to be called before TensorFlow computes
-    anything, and does nothing afterwards. It pays in float32, where all batches
-    have the same rows and no recurrent layer has weights that fill the cache.
+    It pays on a CPU, in float32, where all batches have the same rows and no
+    recurrent layer has weights that fill the cache, see `models.row_shares`.
 
     Args:
         config: The settings of the run.
+
+    Returns:
+        The number of parts; 1 where rows are better left together.
     """
-    if not _rows_pay(config) or tf.config.list_physical_devices("GPU"):
-        return
-    with contextlib.suppress(RuntimeError):  # TensorFlow has computed
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-
-
-def _rows_pay(config: Config) -> bool:
     model, sequences = config.model, config.sequences
     cores = os.cpu_count() or 1
     recurrent = model.model in ("gru", "lstm", "simple_rnn")
     documents = sequences.sequences == "documents"
-    return (
+    pays = (
         (model.model == "gpt" or recurrent and model.units <= _MOST_UNITS)
         and not (documents and sequences.pad != "fixed")
         and 1 < cores <= MOST_PARTS
         and sequences.batch_size % cores == 0
         and resolve(config.training.precision) == "float32"
+        and not tf.config.list_physical_devices("GPU")
     )
+    return cores if pays else 1
+
+
+def share_out_rows(parts: int) -> None:
+    """Gives each core a part of the rows, where there is more than one.
+
+    Operations have one thread each then, in this whole process: to be called
+    before TensorFlow computes anything. Afterwards it does nothing, and parts
+    are no faster, but what is computed is the same.
+
+    Args:
+        parts: int. See `row_parts`.
+    """
+    if parts == 1:
+        return
+    with contextlib.suppress(RuntimeError):  # TensorFlow has computed
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _cpu_multiplies_bfloat16() -> bool:

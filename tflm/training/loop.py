@@ -61,6 +61,7 @@ class Loop:
             `on_restore(step)`, where they have them, are called at each log
             step and where a run goes on.
         checkpoints: Where the run is kept.
+        parts: int. Parts of a batch's rows, see `TrainStep`. Default 1.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Loop:
         evaluate: Callable[[], dict[str, float]],
         callbacks: list[keras.callbacks.Callback],
         checkpoints: Checkpoints,
+        parts: int = 1,
     ):
         self.model = model
         self.optimizer = model.optimizer
@@ -83,7 +85,7 @@ class Loop:
         self._last_tick: float | None = None
         self.total_steps = total_steps(sequences, settings)
         self.evaluate_every = evaluate_every(sequences, settings)
-        self.train_step = TrainStep(model, sequences)
+        self.train_step = TrainStep(model, sequences, parts)
         if self.train_step.carried:
             self.checkpoints.add(self.train_step.carried.values())
 

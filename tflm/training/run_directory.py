@@ -124,6 +124,11 @@ class RunDirectory:
         return self._config["resolved"]
 
     @property
+    def row_parts(self) -> int:
+        """Parts of a batch's rows that it began to train on."""
+        return self.facts.get("row_parts", 1)
+
+    @property
     def config(self) -> configuration.Config:
         """The resolved settings."""
         groups = {k: v for k, v in self._config.items() if k != "resolved"}

@@ -115,6 +115,7 @@ def begin(
         facts["embeddings"] = counts
     if not counted:
         facts["padding"] = round(sequences.padding, 4)
+        facts["row_parts"] = device.row_parts(config)
     run = RunDirectory.create(
         path, config, text.tokenizer, text.fingerprint(), facts
     )
@@ -262,6 +263,7 @@ def _session(
         _Evaluation(model, copy, text.stores.get("validation")),
         [*callbacks, *more_callbacks],
         Checkpoints(run.checkpoints, model, model.optimizer),
+        run.row_parts,
     )
     progress.loop = loop
     return Session(run, text, model, loop, best)

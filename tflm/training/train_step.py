@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tflm.models import LanguageModel, State, part_count, side_by_side
+from tflm.models import LanguageModel, State, side_by_side
 from tflm.pipelines import Sequences
 
 
@@ -17,23 +17,23 @@ class TrainStep:
         sequences: The training data, of which the batches will be. Where its
             rows go on from batch to batch, the model's state goes with them:
             it is kept in `carried`, variables by name.
-
-    Attributes:
-        parts: int. Parts of the rows that are worked on side by side.
+        parts: int. Parts of the rows that are worked on side by side, see
+            `models.row_shares`; replicas have theirs together. Default 1.
 
     Raises:
         ValueError: If rows go on and more than one device trains.
     """
 
-    def __init__(self, model: LanguageModel, sequences: Sequences):
+    def __init__(
+        self, model: LanguageModel, sequences: Sequences, parts: int = 1
+    ):
         self.model = model
         self.sequences = sequences
         self.strategy = tf.distribute.get_strategy()
         self.carried = self._carried_state()
         self.run = tf.function(self._on_all_devices)
-        # Where there are replicas, they share the rows out already.
         alone = self.strategy.num_replicas_in_sync == 1
-        self.parts = part_count(sequences.shape[0]) if alone else 1
+        self.parts = parts if alone else 1
 
     def batches(self, dataset: tf.data.Dataset) -> Iterator[Any]:
         """The batches of a dataset, shared out among the devices."""
