@@ -130,7 +130,22 @@ def test_auto_shares_rows_out_where_it_means_float32(monkeypatch):
     assert row_parts(monkeypatch, 2, {"precision": "auto"}) == 1
 
 
-def test_threads_that_work_are_left_alone():
+@pytest.mark.parametrize(
+    ("parts", "cores", "threads"),
+    [(1, 1, []), (1, 2, []), (2, 2, [1]), (2, 4, []), (4, 2, [1])],
+)
+def test_no_core_is_left_without_rows(monkeypatch, parts, cores, threads):
+    asked = []
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(
+        tf.config.threading, "set_intra_op_parallelism_threads", asked.append
+    )
+    device.share_out_rows(parts)
+    assert asked == threads
+
+
+def test_threads_that_work_are_left_alone(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     before = tf.config.threading.get_intra_op_parallelism_threads()
     tf.constant(0)  # TensorFlow has computed
     device.share_out_rows(2)

@@ -84,16 +84,17 @@ def row_parts(config: Config) -> int:
 
 
 def share_out_rows(parts: int) -> None:
-    """Gives each core a part of the rows, where there is more than one.
+    """Gives each core a part of the rows, where there are enough of them.
 
     Operations have one thread each then, in this whole process: to be called
     before TensorFlow computes anything. Afterwards it does nothing, and parts
     are no faster, but what is computed is the same.
 
     Args:
-        parts: int. See `row_parts`.
+        parts: int. See `row_parts`; those of a run that began elsewhere may be
+            fewer than the cores.
     """
-    if parts == 1:
+    if parts == 1 or parts < (os.cpu_count() or 1):
         return
     with contextlib.suppress(RuntimeError):  # TensorFlow has computed
         tf.config.threading.set_intra_op_parallelism_threads(1)
