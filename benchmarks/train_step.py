@@ -122,10 +122,9 @@ def row_parts(row: str, precision: str) -> int:
     from tflm.training import device
 
     kind, shape, batch_size, _ = ROWS[row]
-    given = {"model": kind, "batch_size": batch_size, "precision": precision}
-    if "units" in shape:
-        given["units"] = shape["units"]
-    return device.row_parts(configuration.from_flat(given))
+    given = {"batch_size": batch_size, "precision": precision, **shape}
+    settings = configuration.from_flat({"model": kind, **given})
+    return device.row_parts(settings)
 
 
 def share_out_rows(row: str, precision: str) -> None:

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tests.training.conftest import compiled, windows
 from tflm import models
+from tflm.config import SequencesConfig
 from tflm.pipelines import sequences_of
 from tflm.training.train_step import TrainStep
 
@@ -25,8 +26,6 @@ def made(kind, **more):
 
 
 def contiguous():
-    from tflm.config import SequencesConfig
-
     settings = SequencesConfig(
         sequences="contiguous", seq_len=5, batch_size=4, span=0
     )
