@@ -91,6 +91,7 @@ def row_parts(monkeypatch, cores, settings):
         (4, {}),
         (2, {"model": "gpt", "units": 2000}),
         (2, {"model": "lstm", "units": 768}),
+        (2, {"precision": "bfloat16"}),
         (2, {"sequences": "contiguous"}),
         (2, {"sequences": "documents", "pad": "fixed"}),
     ],
@@ -108,7 +109,6 @@ def test_rows_are_shared_out_where_it_pays(monkeypatch, cores, settings):
         (2, {"batch_size": 33}),
         (2, {"model": "ngram"}),
         (2, {"units": 1024}),
-        (2, {"precision": "bfloat16"}),
         (2, {"sequences": "documents"}),
     ],
 )
@@ -120,14 +120,6 @@ def test_rows_stay_together_where_it_does_not(monkeypatch, cores, settings):
 def test_rows_stay_together_on_a_gpu(monkeypatch):
     fake_gpu(monkeypatch, {"compute_capability": (7, 5)})
     assert row_parts(monkeypatch, 2, {}) == 1
-
-
-def test_auto_shares_rows_out_where_it_means_float32(monkeypatch):
-    fake_gpu(monkeypatch)
-    fake_cpu(monkeypatch, "flags : fpu avx512f")
-    assert row_parts(monkeypatch, 2, {"precision": "auto"}) == 2
-    fake_cpu(monkeypatch, "flags : fpu amx_bf16")
-    assert row_parts(monkeypatch, 2, {"precision": "auto"}) == 1
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def dtype_policy(precision: str) -> str:
 def row_parts(config: Config) -> int:
     """Parts of a batch's rows to train on, one for each core, if that pays.
 
-    It pays on a CPU, in float32, where all batches have the same rows and no
-    recurrent layer has weights that fill the cache, see `models.row_shares`.
+    It pays on a CPU where all batches have the same rows and no recurrent
+    layer has weights that fill the cache, see `models.row_shares`.
 
     Args:
         config: The settings of the run.
@@ -77,7 +77,6 @@ def row_parts(config: Config) -> int:
         and not (documents and sequences.pad != "fixed")
         and 1 < cores <= MOST_PARTS
         and sequences.batch_size % cores == 0
-        and resolve(config.training.precision) == "float32"
         and not tf.config.list_physical_devices("GPU")
     )
     return cores if pays else 1
