@@ -24,13 +24,39 @@ def test_compiled_steps_write_the_same_texts(
 
 
 @pytest.mark.parametrize("cores", [1, 5])
-def test_rows_in_parts_are_written_as_together(cores, tokenizer, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "small", "rows"),
+    [
+        (models.GRU, 10**6, 6),
+        (models.GPT, 0, 9),  # too large to be compiled for so many
+    ],
+)
+def test_rows_in_parts_are_written_as_together(
+    kind, small, rows, cores, tokenizer, monkeypatch
+):
     """Parts that borrow rows, and parts that have none."""
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    model = random_model(models.GRU, tokenizer)
+    monkeypatch.setattr(text_generator, "_SMALL", small)
+    model = random_model(kind, tokenizer)
     write = writers(model, tokenizer, repetition_penalty=1.3)
-    expected, found = (texts(6) for texts in write)
+    expected, found = (texts(rows) for texts in write)
     assert found == expected
+
+
+@pytest.mark.parametrize(("kind", "loops"), [(models.GPT, 3), (models.GRU, 1)])
+def test_cores_have_parts_of_many_rows_where_that_is_faster(
+    kind, loops, tokenizer, monkeypatch
+):
+    """Without XLA, where a loop over blocks stands for each part."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(text_generator, "_SMALL", 0)
+    model = random_model(kind, tokenizer)
+    generator = generation.TextGenerator(model, tokenizer, jit_compile=True)
+    graph = generator.texts.get_concrete_function().graph
+    [choice] = [op for op in graph.get_operations() if op.type == "If"]
+    many = graph._get_function(choice.get_attr("else_branch").name).graph
+    found = [op for op in many.get_operations() if op.type.endswith("While")]
+    assert len(found) == loops
 
 
 def test_model_that_xla_cannot_compile_is_left_as_it_is(tokenizer):

@@ -10,12 +10,14 @@ from tflm.generation.reader import like
 from tflm.generation.row_parts import joined, row_parts
 from tflm.layers.fused import fused
 from tflm.models import State
+from tflm.models.row_shares import MOST_PARTS
 
 REASONS = ("length", "end", "stop")
 # Tokens that are written at a time: what a block begins and ends with is then
 # little to each, and what it carries is little, too.
 _BLOCK = 16
-# Parts of the rows at the most, each of which is a loop in the graph.
+# Parts of the rows at the most, each of which is a loop in the graph, around
+# one kernel for all of them.
 _PARTS = 8
 
 Rows = dict[str, tf.Tensor]
@@ -59,9 +61,11 @@ class BlockWriter:
     ) -> tuple[Rows, tf.Tensor]:
         """As `write`, each core at a part of the rows.
 
-        A kernel made by XLA leaves most of its work to one core.
+        A kernel made by XLA leaves most of its work to one core. Without one
+        it is for models whose steps are faster so, see `Steps.in_parts`.
         """
-        parts = row_parts(tf.size(rows["limits"]), _workers())
+        most = _PARTS if self.steps.fixed else MOST_PARTS
+        parts = row_parts(tf.size(rows["limits"]), _workers(most))
         weights = self.steps.weights()
         written = []
         for part in parts:
@@ -178,8 +182,8 @@ class BlockWriter:
         return after | {"goes_on": goes_on, "reason": reason}
 
 
-def _workers() -> int:
+def _workers(most: int) -> int:
     """What can work on a part of the rows each: a GPU works on all of them."""
     if tf.config.list_physical_devices("GPU"):
         return 1
-    return min(os.cpu_count() or 1, _PARTS)
+    return min(os.cpu_count() or 1, most)

@@ -4,6 +4,7 @@ Axes: B batch, (T) tokens of a row, ragged, S steps of the loop.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -171,11 +172,16 @@ class TextGenerator(Generator):
             rows, drawn = tf.cond(
                 tf.size(prompt) <= _FEW,
                 lambda: self._compiled.write_parts(*given),
-                lambda: self._writer.write(*given),
+                lambda: self._write_many(*given),
             )
         # What a row draws after its end is cut off by its length.
         ids = tf.RaggedTensor.from_tensor(drawn, rows["lengths"])
         return {**rows, "ids": ids}
+
+    @property
+    def _write_many(self) -> Callable:
+        writer = self._writer
+        return writer.write_parts if writer.steps.in_parts else writer.write
 
     @property
     def _is_small(self) -> bool:

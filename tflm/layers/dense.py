@@ -13,6 +13,7 @@ def normalize(
     norm: keras.layers.LayerNormalization,
     inputs: tf.Tensor,
     training: bool | None,
+    fused: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The inputs, to go on with, and what `product_and_bias(..., norm)` takes.
 
@@ -23,6 +24,8 @@ def normalize(
         norm: Over the last axis, with epsilon 1e-5.
         inputs: float [...,D].
         training: Whether kernels with gradients of their own are taken.
+        fused: bool. Whether outside of training the norm is one kernel made by
+            XLA, where that works. Default False.
 
     Returns:
         Two float [...,D].
@@ -35,15 +38,18 @@ def normalize(
     """
     if training:
         return kernels.standardize(inputs)
-    return inputs, norm(inputs)
+    return inputs, normalized(norm, inputs, training, fused)
 
 
 def normalized(
     norm: keras.layers.LayerNormalization,
     inputs: tf.Tensor,
     training: bool | None,
+    fused: bool = False,
 ) -> tf.Tensor:
     """`norm(inputs)`, in training by kernels with gradients of their own.
+
+    Outside of training it is one kernel made by XLA, if it is to be `fused`.
 
     Example:
     >>> norm = keras.layers.LayerNormalization(epsilon=1e-5)
@@ -51,10 +57,13 @@ def normalized(
     >>> normalized(norm, tf.constant([[1.0, 3.0]]), True).numpy().round(3)
     array([[-1.,  1.]], dtype=float32)
     """
-    if not training:
+    if not (training or fused):
         return norm(inputs)
+    scale, shift = _float32(norm.gamma), _float32(norm.beta)
+    if not training:
+        return kernels.layer_norm(inputs, scale, shift)
     _, normed = kernels.standardize(inputs)
-    return kernels.affine(normed, _float32(norm.gamma), _float32(norm.beta))
+    return kernels.affine(normed, scale, shift)
 
 
 def dense(

@@ -135,6 +135,23 @@ def gelu(inputs: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     return _gelu(inputs, bias), gradient
 
 
+@fused
+def layer_norm(
+    inputs: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor
+) -> tf.Tensor:
+    """`standardize` and `affine` as one kernel, for use outside of training.
+
+    >>> two = tf.constant([2.0, 2.0])
+    >>> layer_norm(tf.constant([[1.0, 3.0]]), two, two).numpy().round(2)
+    array([[0., 4.]], dtype=float32)
+    """
+    values = tf.cast(inputs, tf.float32)
+    centred = values - tf.reduce_mean(values, -1, keepdims=True)
+    variance = tf.reduce_mean(centred * centred, -1, keepdims=True)
+    outputs = centred * tf.math.rsqrt(variance + 1e-5) * scale + shift
+    return tf.cast(outputs, inputs.dtype)
+
+
 def sum_of_rows(values: tf.Tensor) -> tf.Tensor:
     """The sum of float [...,E] over all axes but the last, float32 [E].
 

@@ -25,7 +25,9 @@ class TransformerBlock(keras.layers.Layer):
         **kwargs: Keras's own layer arguments (`name`, `dtype`).
 
     Call arguments and results are those of `CachedAttention`; of `transposed`
-    there are four, of all its `dense_layers`.
+    there are four, of all its `dense_layers`. With `fused`, default False, the
+    norms and the activation are kernels made by XLA outside of training, too:
+    no export can hold these.
     """
 
     def __init__(
@@ -82,14 +84,16 @@ class TransformerBlock(keras.layers.Layer):
         position: tf.Tensor | None = None,
         ahead: Callable | None = None,
         transposed: tuple[tf.Tensor | None, ...] = (None,) * 4,
+        fused: bool = False,
         training: bool | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
         # Forward graph
-        inputs, normed = normalize(self.attention_norm, inputs, training)
+        norms = self.attention_norm, self.network_norm
+        inputs, normed = normalize(norms[0], inputs, training, fused)
         attended, ring = self.attention(
             normed,
             positions,
-            norm=self.attention_norm,
+            norm=norms[0],
             mask=mask,
             ring=ring,
             position=position,
@@ -98,13 +102,16 @@ class TransformerBlock(keras.layers.Layer):
             training=training,
         )
         hidden = inputs + self.drop(attended, training=training)  # [B,T,D]
-        hidden, normed = normalize(self.network_norm, hidden, training)
+        hidden, normed = normalize(norms[1], hidden, training, fused)
         if training:
-            inner = product_and_bias(self.widen, normed, self.network_norm)
+            inner = product_and_bias(self.widen, normed, norms[1])
             inner = kernels.gelu(*inner)  # [B,T,4D]
         else:
             inner = dense(self.widen, normed, training, transposed[2])
-            inner = tf.nn.gelu(inner, approximate=True)
+            if fused:
+                inner = kernels.gelu(inner, tf.zeros(inner.shape[-1:]))
+            else:
+                inner = tf.nn.gelu(inner, approximate=True)
         narrowed = dense(self.narrow, inner, training, transposed[3])
         return hidden + self.drop(narrowed, training=training), ring
 

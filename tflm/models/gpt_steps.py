@@ -23,7 +23,11 @@ class GPTSteps(Steps):
     The weights are the kernels of the blocks' dense layers, transposed, where
     these are rounded to 16 bits: oneDNN brings such a kernel into an order of
     its own at each product, which is cheaper from its columns. XLA does not.
+
+    With `kernels` norms and activations are kernels made by XLA.
     """
+
+    in_parts = True
 
     def weights(self) -> tuple[tf.Tensor, ...]:
         dtype = tf.as_dtype(self.model.compute_dtype)
@@ -85,10 +89,13 @@ class GPTSteps(Steps):
                 position[:, tf.newaxis],
                 ahead=attend,
                 transposed=kernels[count * index : count * (index + 1)],
+                fused=self.kernels,
                 training=False,
             )
             after |= _named("layer", index, buffer)
-        hidden = normalized(model.norm, hidden, training=False)
+        hidden = normalized(
+            model.norm, hidden, training=False, fused=self.kernels
+        )
         return model.logits(hidden)[:, 0], after
 
     def turn(self, state: State) -> State:

@@ -35,7 +35,13 @@ class Steps:
     >>> logits, state = steps.read(weights, ids, there, state)
     >>> logits.shape, state["position"].numpy()
     (TensorShape([2, 10]), array([1, 1], dtype=int32))
+
+    Attributes:
+        in_parts: Whether cores that take parts of many rows are faster than
+            cores that take parts of each operation.
     """
+
+    in_parts = False
 
     def __init__(
         self,
