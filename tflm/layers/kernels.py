@@ -145,11 +145,8 @@ def layer_norm(
     >>> layer_norm(tf.constant([[1.0, 3.0]]), two, two).numpy().round(2)
     array([[0., 4.]], dtype=float32)
     """
-    values = tf.cast(inputs, tf.float32)
-    centred = values - tf.reduce_mean(values, -1, keepdims=True)
-    variance = tf.reduce_mean(centred * centred, -1, keepdims=True)
-    outputs = centred * tf.math.rsqrt(variance + 1e-5) * scale + shift
-    return tf.cast(outputs, inputs.dtype)
+    outputs, _ = _standardized(inputs)
+    return tf.cast(outputs * scale + shift, inputs.dtype)
 
 
 def sum_of_rows(values: tf.Tensor) -> tf.Tensor:
@@ -166,11 +163,17 @@ def sum_of_rows(values: tf.Tensor) -> tf.Tensor:
 
 @fused
 def _standardize(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    outputs, scale = _standardized(inputs)
+    return tf.cast(outputs, inputs.dtype), scale
+
+
+def _standardized(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """In float32, and by what the inputs less their mean were scaled."""
     values = tf.cast(inputs, tf.float32)
     centred = values - tf.reduce_mean(values, -1, keepdims=True)
     variance = tf.reduce_mean(centred * centred, -1, keepdims=True)
     scale = tf.math.rsqrt(variance + 1e-5)
-    return tf.cast(centred * scale, inputs.dtype), scale
+    return centred * scale, scale
 
 
 @fused

@@ -88,12 +88,11 @@ class TransformerBlock(keras.layers.Layer):
         training: bool | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
         # Forward graph
-        norms = self.attention_norm, self.network_norm
-        inputs, normed = normalize(norms[0], inputs, training, fused)
+        inputs, normed = normalize(self.attention_norm, inputs, training, fused)
         attended, ring = self.attention(
             normed,
             positions,
-            norm=norms[0],
+            norm=self.attention_norm,
             mask=mask,
             ring=ring,
             position=position,
@@ -102,9 +101,9 @@ class TransformerBlock(keras.layers.Layer):
             training=training,
         )
         hidden = inputs + self.drop(attended, training=training)  # [B,T,D]
-        hidden, normed = normalize(norms[1], hidden, training, fused)
+        hidden, normed = normalize(self.network_norm, hidden, training, fused)
         if training:
-            inner = product_and_bias(self.widen, normed, norms[1])
+            inner = product_and_bias(self.widen, normed, self.network_norm)
             inner = kernels.gelu(*inner)  # [B,T,4D]
         else:
             inner = dense(self.widen, normed, training, transposed[2])
