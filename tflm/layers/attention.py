@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tflm.layers import heads, rings
-from tflm.layers.dense import dense, product_and_bias
+from tflm.layers.dense import Product, dense, product_and_bias
 
 _WAVELENGTH = 10_000.0
 _NEVER = -1e9
@@ -47,7 +47,7 @@ class CachedAttention(keras.layers.Layer):
         ahead: Optional, takes queries, keys and values of one position,
             [B,H,1,W] each, and gives what is attended to and what to return
             for the ring, see `rings_ahead`.
-        transposed: Optional kernels of the two projections, see `dense`.
+        products: Optional, of the two projections, see `dense`.
         training: Optional bool, for dropout.
 
     Returns:
@@ -97,12 +97,12 @@ class CachedAttention(keras.layers.Layer):
         position: tf.Tensor | None = None,
         norm: keras.layers.LayerNormalization | None = None,
         ahead: Callable | None = None,
-        transposed: tuple[tf.Tensor | None, ...] = (None, None),
+        products: tuple[Product | None, ...] = (None, None),
         training: bool | None = None,
     ) -> tuple[tf.Tensor, rings.Pair | None]:
         # Forward graph
         queries, keys, values = self._split(
-            inputs, positions, norm, transposed[0], training
+            inputs, positions, norm, products[0], training
         )
         if ahead is not None:
             mixed, after = ahead(queries, keys, values)
@@ -117,7 +117,7 @@ class CachedAttention(keras.layers.Layer):
             )
         mixed = tf.reshape(_exchanged(mixed), tf.shape(inputs))
         layer = self.output_projection
-        return dense(layer, mixed, training, transposed[1]), after
+        return dense(layer, mixed, training, products[1]), after
 
     def compute_mask(self, *unused: Any, **also: Any) -> None:
         """None: a mask is an argument here, it does not travel on tensors."""
@@ -167,7 +167,7 @@ class CachedAttention(keras.layers.Layer):
         inputs: tf.Tensor,
         positions: tf.Tensor,
         norm: keras.layers.LayerNormalization | None,
-        transposed: tf.Tensor | None,
+        product: Product | None,
         training: bool | None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Queries, keys and values, [B,H,T,W]."""
@@ -176,9 +176,7 @@ class CachedAttention(keras.layers.Layer):
         if training:
             joined, bias = product_and_bias(self.projection, inputs, norm)
             return heads.split_heads(joined, bias, self.num_heads, angles)
-        joined = dense(
-            self.projection, inputs, training, transposed
-        )  # [B,T,3D]
+        joined = dense(self.projection, inputs, training, product)  # [B,T,3D]
         batch, time, _ = tf.unstack(tf.shape(inputs))
         joined = tf.reshape(joined, [batch, time, 3 * self.num_heads, width])
         joined = _exchanged(joined)  # [B,3H,T,W]

@@ -1,12 +1,22 @@
 """A dense layer, perhaps behind a LayerNorm, the fast way in training.
 
-Axes: D width, E width of the outputs.
+Axes: B batch, D width, E width of the outputs.
 """
+
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from tflm.layers import kernels
+
+# Gives of rows [B,D] their product with a dense layer's kernel, [B,E].
+Product = Callable[[tf.Tensor], tf.Tensor]
+
+# Rows at the most, and width at the least, of which the product is faster in
+# two, see `product_in_two`.
+_FEW = 4
+_WIDE = 192
 
 
 def normalize(
@@ -70,7 +80,7 @@ def dense(
     layer: keras.layers.Dense,
     inputs: tf.Tensor,
     training: bool | None,
-    transposed: tf.Tensor | None = None,
+    product: Product | None = None,
 ) -> tf.Tensor:
     """`layer(inputs)`.
 
@@ -78,9 +88,9 @@ def dense(
         layer: With a bias and no activation.
         inputs: float [B,T,D].
         training: Whether kernels with gradients of their own are taken.
-        transposed: Optional float [E,D] of the dtype of the inputs: the
-            layer's kernel, for single positions outside of training. Default
-            None: the kernel is taken as it lies.
+        product: Optional, gives of rows [B,D] their product with the layer's
+            kernel, [B,E], for single positions outside of training. Default
+            None: the layer's own.
 
     Returns:
         float [B,T,E] in the dtype of the inputs.
@@ -92,14 +102,44 @@ def dense(
     TensorShape([4, 5, 3])
     """
     if not training:
-        if transposed is not None:
-            product = tf.matmul(inputs[:, 0], transposed, transpose_b=True)
-            return (product + tf.cast(layer.bias, product.dtype))[:, tf.newaxis]
+        if product is not None:
+            outputs = product(inputs[:, 0])
+            return (outputs + tf.cast(layer.bias, outputs.dtype))[:, tf.newaxis]
         if inputs.shape[1] == 1:
             # A plain product: for more axes Keras works out shapes each time.
             return layer(inputs[:, 0])[:, tf.newaxis]
         return layer(inputs)
     return kernels.add_bias(*product_and_bias(layer, inputs))
+
+
+def product_in_two(rows: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """`rows @ kernel` for XLA on a CPU; of few rows as a sum of two products.
+
+    A product of so few rows waits for memory, and two halves of a wide kernel
+    that are read side by side come faster than a whole one.
+
+    Args:
+        rows: float [B,D], D even.
+        kernel: float [D,E], of any dtype.
+
+    Returns:
+        float [B,E] in the dtype of the rows.
+
+    Example:
+    >>> product_in_two(tf.ones([1, 256]), tf.ones([256, 2])).numpy().tolist()
+    [[256.0, 256.0]]
+    """
+    width, outer = kernel.shape
+    kernel = tf.cast(kernel, rows.dtype)
+    if width < _WIDE:
+        return tf.matmul(rows, kernel)
+    count = tf.shape(rows)[0]
+    # XLA knows all shapes when it compiles.
+    parts = tf.where(count <= _FEW, 2, 1)
+    rows = tf.reshape(rows, [count, parts, width // parts])
+    kernel = tf.reshape(kernel, [parts, width // parts, outer])
+    products = tf.matmul(tf.transpose(rows, [1, 0, 2]), kernel)  # [2,B,E]
+    return tf.ensure_shape(tf.reduce_sum(products, axis=0), [None, outer])
 
 
 def product_and_bias(

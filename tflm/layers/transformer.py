@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tflm.layers import kernels
 from tflm.layers.attention import CachedAttention
-from tflm.layers.dense import dense, normalize, product_and_bias
+from tflm.layers.dense import Product, dense, normalize, product_and_bias
 
 _WIDENING = 4  # of the inner layer
 
@@ -24,7 +24,7 @@ class TransformerBlock(keras.layers.Layer):
         num_heads, context, dropout, rotary: See `CachedAttention`.
         **kwargs: Keras's own layer arguments (`name`, `dtype`).
 
-    Call arguments and results are those of `CachedAttention`; of `transposed`
+    Call arguments and results are those of `CachedAttention`; of `products`
     there are four, of all its `dense_layers`. With `fused`, default False, the
     norms and the activation are kernels made by XLA outside of training, too:
     no export can hold these.
@@ -83,7 +83,7 @@ class TransformerBlock(keras.layers.Layer):
         ring: tuple[tf.Tensor, tf.Tensor] | None = None,
         position: tf.Tensor | None = None,
         ahead: Callable | None = None,
-        transposed: tuple[tf.Tensor | None, ...] = (None,) * 4,
+        products: tuple[Product | None, ...] = (None,) * 4,
         fused: bool = False,
         training: bool | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor] | None]:
@@ -97,7 +97,7 @@ class TransformerBlock(keras.layers.Layer):
             ring=ring,
             position=position,
             ahead=ahead,
-            transposed=transposed[:2],
+            products=products[:2],
             training=training,
         )
         hidden = inputs + self.drop(attended, training=training)  # [B,T,D]
@@ -106,12 +106,12 @@ class TransformerBlock(keras.layers.Layer):
             inner = product_and_bias(self.widen, normed, self.network_norm)
             inner = kernels.gelu(*inner)  # [B,T,4D]
         else:
-            inner = dense(self.widen, normed, training, transposed[2])
+            inner = dense(self.widen, normed, training, products[2])
             if fused:
                 inner = kernels.gelu(inner, tf.zeros(inner.shape[-1:]))
             else:
                 inner = tf.nn.gelu(inner, approximate=True)
-        narrowed = dense(self.narrow, inner, training, transposed[3])
+        narrowed = dense(self.narrow, inner, training, products[3])
         return hidden + self.drop(narrowed, training=training), ring
 
     @property

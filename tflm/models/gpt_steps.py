@@ -4,10 +4,13 @@ Axes: B batch, H heads, W width of a head, F earlier positions, S positions of
 a block, V vocabulary.
 """
 
+import functools
+from collections.abc import Iterator
+
 import tensorflow as tf
 
 from tflm.layers import rings_ahead
-from tflm.layers.dense import normalized
+from tflm.layers.dense import Product, normalized, product_in_two
 from tflm.layers.rings import Pair
 from tflm.models.steps import State, Steps
 
@@ -22,7 +25,8 @@ class GPTSteps(Steps):
 
     The weights are the kernels of the blocks' dense layers, transposed, where
     these are rounded to 16 bits: oneDNN brings such a kernel into an order of
-    its own at each product, which is cheaper from its columns. XLA does not.
+    its own at each product, which is cheaper from its columns. XLA does not:
+    there products of few rows are made in two, see `product_in_two`.
 
     With `kernels` norms and activations are kernels made by XLA.
     """
@@ -70,8 +74,7 @@ class GPTSteps(Steps):
             model.context,
         )
         hidden = model.embed(ids[:, tf.newaxis])  # [B,1,D]
-        count = len(model.blocks[0].dense_layers)
-        kernels = weights or (None,) * (count * len(model.blocks))
+        products = self._products(weights)
         for index, block in enumerate(model.blocks):
 
             def attend(
@@ -88,7 +91,7 @@ class GPTSteps(Steps):
                 hidden,
                 position[:, tf.newaxis],
                 ahead=attend,
-                transposed=kernels[count * index : count * (index + 1)],
+                products=tuple(next(products) for _ in block.dense_layers),
                 fused=self.kernels,
                 training=False,
             )
@@ -109,6 +112,23 @@ class GPTSteps(Steps):
             after |= _named("earlier", index, earlier)
             after |= _named("layer", index, self._nothing(earlier))
         return after
+
+    def _products(
+        self, weights: tuple[tf.Tensor, ...]
+    ) -> Iterator[Product | None]:
+        """Of one dense layer after the other, how it multiplies."""
+        transposed = iter(weights)
+        for block in self.model.blocks:
+            for layer in block.dense_layers:
+                product: Product | None = None
+                if self.fixed:
+                    kernel = tf.convert_to_tensor(layer.kernel)
+                    product = functools.partial(product_in_two, kernel=kernel)
+                elif weights:
+                    product = functools.partial(
+                        tf.matmul, b=next(transposed), transpose_b=True
+                    )
+                yield product
 
     def _nothing(self, earlier: Pair) -> Pair:
         return rings_ahead.nothing(earlier, self.count if self.fixed else None)
