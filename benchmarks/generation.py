@@ -230,11 +230,9 @@ def compare(options: argparse.Namespace) -> dict:
         for name, side in sides.items():
             difference = np.subtract(side.first, sides[names[0]].first)
             worst = float(np.abs(difference).max())
-            rounded = name.endswith("bfloat16")
-            assert worst < AGREES["bfloat16" if rounded else "float32"], (
-                name,
-                worst,
-            )
+            rounded = any(n.endswith("bfloat16") for n in (name, names[0]))
+            allowed = AGREES["bfloat16" if rounded else "float32"]
+            assert worst < allowed, (name, worst)
         turns = take_turns(sides, tokens, options.pairs)
         for side in sides.values():
             side.end()
