@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tflm.layers import made_once
 from tflm.models import part_count, side_by_side
 from tflm.models.row_shares import MOST_PARTS
 
@@ -60,3 +61,15 @@ def test_results_are_those_of_all_rows(parts):
     np.testing.assert_array_equal(
         after["sum"], state["sum"] + tf.reduce_sum(rows, 1, keepdims=True)
     )
+
+
+def test_what_is_made_of_weights_is_made_for_all_parts_at_once():
+    made = []
+
+    def function(rows):
+        return rows * made_once.made("two", lambda: made.append(0) or 2)
+
+    for _ in range(2):
+        doubled = side_by_side(function, 3, tf.range(6))
+        assert doubled.numpy().tolist() == [0, 2, 4, 6, 8, 10]
+    assert len(made) == 2

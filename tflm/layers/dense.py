@@ -8,7 +8,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from tflm.layers import kernels
+from tflm.layers import kernels, made_once
 
 # Gives of rows [B,D] their product with a dense layer's kernel, [B,E].
 Product = Callable[[tf.Tensor], tf.Tensor]
@@ -165,11 +165,24 @@ def product_and_bias(
     >>> product.shape, bias.shape
     (TensorShape([4, 3]), TensorShape([3]))
     """
+    dtype = inputs.dtype
+    kernel, bias = made_once.made(
+        (layer, norm, dtype), lambda: _kernel_and_bias(layer, norm, dtype)
+    )
+    return kernels.product(inputs, kernel), bias
+
+
+def _kernel_and_bias(
+    layer: keras.layers.Dense,
+    norm: keras.layers.LayerNormalization | None,
+    dtype: tf.DType,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """[D,E] in a dtype and float32 [E], with the norm's scale and shift."""
     kernel, bias = _float32(layer.kernel), _float32(layer.bias)
     if norm is not None:
         scale, shift = _float32(norm.gamma), _float32(norm.beta)
         kernel, bias = kernels.affine_into(scale, shift, kernel, bias)
-    return kernels.product(inputs, kernel), bias
+    return tf.cast(kernel, dtype), bias
 
 
 def _float32(weight: keras.Variable) -> tf.Tensor:

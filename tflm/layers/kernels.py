@@ -77,9 +77,7 @@ def affine(
 
 @tf.custom_gradient
 def product(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-    """`inputs @ kernel`, of float [...,D] and float32 [D,E], as the inputs.
-
-    The gradient of the kernel is float32.
+    """`inputs @ kernel`, of float [...,D] and float [D,E], as the inputs.
 
     >>> product(tf.ones([2, 3]), tf.ones([3, 1])).numpy().tolist()
     [[3.0], [3.0]]
@@ -94,7 +92,7 @@ def product(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         d_inputs = tf.matmul(d, rounded, transpose_b=True)
         d_kernel = tf.matmul(rows, d, transpose_a=True)
         d_inputs = tf.reshape(d_inputs, tf.shape(inputs))
-        return d_inputs, tf.cast(d_kernel, tf.float32)
+        return d_inputs, tf.cast(d_kernel, kernel.dtype)
 
     return tf.reshape(tf.matmul(rows, rounded), shape), gradient
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tflm.layers import made_once
+
 # Cores at the most that are given parts of their own.
 MOST_PARTS = 4
 
@@ -62,7 +64,8 @@ def side_by_side(function: Callable, parts: int, *rows: Any) -> Any:
             lambda t: None if t is None else tf.split(t, parts)[index], rows
         )
 
-    results = [function(*part(index)) for index in range(parts)]
+    with made_once.sharing():
+        results = [function(*part(index)) for index in range(parts)]
     return tf.nest.map_structure(
         lambda *tensors: tf.concat(tensors, axis=0), *results
     )
