@@ -47,6 +47,17 @@ CASES = {
         lambda x, kernel, bias: tf.einsum("btd,de->bte", x, kernel) + bias,
         [normal(2, 3, 8), normal(8, 6, seed=1), normal(6, seed=2)],
     ),
+    "product of gelu": (
+        kernels.product_of_gelu,
+        lambda x, bias, kernel: tf.einsum(
+            "btd,de->bte", tf.nn.gelu(x + bias, approximate=True), kernel
+        ),
+        [
+            normal(4, 3, 16, scale=3.0),
+            normal(16, seed=1),
+            normal(16, 6, seed=2),
+        ],
+    ),
     "norm and product": (
         norm_and_product,
         lambda x, scale, shift, kernel, bias: (

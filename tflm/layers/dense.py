@@ -165,24 +165,49 @@ def product_and_bias(
     >>> product.shape, bias.shape
     (TensorShape([4, 3]), TensorShape([3]))
     """
-    dtype = inputs.dtype
-    kernel, bias = made_once.made(
-        (layer, norm, dtype), lambda: _kernel_and_bias(layer, norm, dtype)
-    )
+    kernel, bias = _kernel_and_bias(layer, inputs.dtype, norm)
     return kernels.product(inputs, kernel), bias
+
+
+def dense_of_gelu(
+    layer: keras.layers.Dense, inputs: tf.Tensor, bias: tf.Tensor
+) -> tf.Tensor:
+    """`layer(gelu(inputs + bias))` in training, see `product_of_gelu`.
+
+    Args:
+        layer: With a bias and no activation.
+        inputs: float [...,D].
+        bias: float32 [D].
+
+    Returns:
+        float [...,E] in the dtype of the inputs.
+
+    Example:
+    >>> layer = keras.layers.Dense(3)
+    >>> layer.build((None, 2))
+    >>> dense_of_gelu(layer, tf.ones([4, 2]), tf.zeros([2])).shape
+    TensorShape([4, 3])
+    """
+    kernel, bias_behind = _kernel_and_bias(layer, inputs.dtype)
+    product = kernels.product_of_gelu(inputs, bias, kernel)
+    return kernels.add_bias(product, bias_behind)
 
 
 def _kernel_and_bias(
     layer: keras.layers.Dense,
-    norm: keras.layers.LayerNormalization | None,
     dtype: tf.DType,
+    norm: keras.layers.LayerNormalization | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """[D,E] in a dtype and float32 [E], with the norm's scale and shift."""
-    kernel, bias = _float32(layer.kernel), _float32(layer.bias)
-    if norm is not None:
-        scale, shift = _float32(norm.gamma), _float32(norm.beta)
-        kernel, bias = kernels.affine_into(scale, shift, kernel, bias)
-    return tf.cast(kernel, dtype), bias
+
+    def make() -> tuple[tf.Tensor, tf.Tensor]:
+        kernel, bias = _float32(layer.kernel), _float32(layer.bias)
+        if norm is not None:
+            scale, shift = _float32(norm.gamma), _float32(norm.beta)
+            kernel, bias = kernels.affine_into(scale, shift, kernel, bias)
+        return tf.cast(kernel, dtype), bias
+
+    return made_once.made((layer, dtype, norm), make)
 
 
 def _float32(weight: keras.Variable) -> tf.Tensor:

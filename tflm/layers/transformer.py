@@ -11,7 +11,13 @@ import tensorflow as tf
 
 from tflm.layers import kernels
 from tflm.layers.attention import CachedAttention
-from tflm.layers.dense import Product, dense, normalize, product_and_bias
+from tflm.layers.dense import (
+    Product,
+    dense,
+    dense_of_gelu,
+    normalize,
+    product_and_bias,
+)
 
 _WIDENING = 4  # of the inner layer
 
@@ -103,15 +109,17 @@ class TransformerBlock(keras.layers.Layer):
         hidden = inputs + self.drop(attended, training=training)  # [B,T,D]
         hidden, normed = normalize(self.network_norm, hidden, training, fused)
         if training:
-            inner = product_and_bias(self.widen, normed, self.network_norm)
-            inner = kernels.gelu(*inner)  # [B,T,4D]
+            widened, bias = product_and_bias(
+                self.widen, normed, self.network_norm
+            )  # [B,T,4D]
+            narrowed = dense_of_gelu(self.narrow, widened, bias)
         else:
             inner = dense(self.widen, normed, training, products[2])
             if fused:
                 inner = kernels.gelu(inner, tf.zeros(inner.shape[-1:]))
             else:
                 inner = tf.nn.gelu(inner, approximate=True)
-        narrowed = dense(self.narrow, inner, training, products[3])
+            narrowed = dense(self.narrow, inner, training, products[3])
         return hidden + self.drop(narrowed, training=training), ring
 
     @property
