@@ -1,4 +1,4 @@
-"""A dense layer, perhaps behind a LayerNorm, the fast way in training.
+"""A dense layer, perhaps behind a LayerNorm, the fast way.
 
 Axes: B batch, D width, E width of the outputs.
 """

@@ -86,7 +86,7 @@ def product(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable]:
 
     def gradient(d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         d_inputs = _product(d, rounded, transpose_b=True)
-        return d_inputs, tf.cast(_gradient_of_kernel(inputs, d), kernel.dtype)
+        return d_inputs, _kernel_gradient(kernel, inputs, d)
 
     return _product(inputs, rounded), gradient
 
@@ -119,8 +119,8 @@ def product_of_gelu(
     def gradient(d: tf.Tensor) -> tuple[tf.Tensor, ...]:
         d_active = _product(d, rounded, transpose_b=True)
         d_inputs, active = _gelu_gradient(d_active, inputs, bias)
-        d_kernel = _gradient_of_kernel(active, d)
-        return d_inputs, sum_of_rows(d_inputs), tf.cast(d_kernel, kernel.dtype)
+        d_kernel = _kernel_gradient(kernel, active, d)
+        return d_inputs, sum_of_rows(d_inputs), d_kernel
 
     return _product(gelu(inputs, bias), rounded), gradient
 
@@ -248,14 +248,18 @@ def _product(
     inputs: tf.Tensor, kernel: tf.Tensor, transpose_b: bool = False
 ) -> tf.Tensor:
     """[...,D] times [D,E], or [E,D] transposed: [...,E], in two dimensions."""
-    outer = kernel.shape[0 if transpose_b else 1]
-    rows = tf.reshape(inputs, [-1, inputs.shape[-1]])  # [N,D]
+    width, outer = kernel.shape[::-1] if transpose_b else kernel.shape
+    rows = tf.reshape(inputs, [-1, width])  # [N,D]
     products = tf.matmul(rows, kernel, transpose_b=transpose_b)
     shape = tf.concat([tf.shape(inputs)[:-1], [outer]], axis=0)
     return tf.reshape(products, shape)
 
 
-def _gradient_of_kernel(inputs: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
-    """[D,E], of inputs [...,D] and the gradient of the product, [...,E]."""
-    rows, d = (tf.reshape(t, [-1, t.shape[-1]]) for t in (inputs, d))
-    return tf.matmul(rows, d, transpose_a=True)
+def _kernel_gradient(
+    kernel: tf.Tensor, inputs: tf.Tensor, d: tf.Tensor
+) -> tf.Tensor:
+    """As the kernel [D,E], of inputs [...,D] and the product's, [...,E]."""
+    width, outer = kernel.shape
+    rows = tf.reshape(inputs, [-1, width])  # [N,D]
+    d_kernel = tf.matmul(rows, tf.reshape(d, [-1, outer]), transpose_a=True)
+    return tf.cast(d_kernel, kernel.dtype)

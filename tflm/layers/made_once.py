@@ -9,8 +9,9 @@ import contextvars
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-_kept: contextvars.ContextVar[dict[Hashable, Any] | None]
-_kept = contextvars.ContextVar("_kept", default=None)
+_kept: contextvars.ContextVar[dict[Hashable, Any] | None] = (
+    contextvars.ContextVar("_kept", default=None)
+)
 
 
 @contextlib.contextmanager
