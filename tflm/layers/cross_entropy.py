@@ -75,6 +75,7 @@ def _value_and_gradients(
     count = tf.shape(hidden)[0]
     size = _slice_size(table.shape[0])
     rows = tf.cast(table, hidden.dtype)  # [V,D]
+    slice_nats = fused(_nats_and_gradient)
 
     def step(
         begin: tf.Tensor,
@@ -86,9 +87,7 @@ def _value_and_gradients(
         part = slice(begin, tf.minimum(begin + size, count))
         states = hidden[part]  # [C,D]
         logits = tf.matmul(states, rows, transpose_b=True)  # [C,V]
-        sum_, gradient = _nats_and_gradient(
-            logits, bias, targets[part], weights[part]
-        )
+        sum_, gradient = slice_nats(logits, bias, targets[part], weights[part])
         d_hidden = d_hidden.write(begin // size, tf.matmul(gradient, rows))
         d_rows = tf.matmul(gradient, states, transpose_a=True)  # [V,D]
         # A product with ones is the fastest way to sum over a slice.
@@ -118,7 +117,6 @@ def _value_and_gradients(
     return nats, d_hidden.concat(), d_table, d_bias
 
 
-@fused
 def _nats_and_gradient(
     logits: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
 ) -> tuple[tf.Tensor, ...]:
