@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.generation.conftest import random_model
+from tests.layers.kernel_calls import kernel_calls
 from tflm import generation, models
 from tflm.generation import text_generator
 
@@ -57,6 +58,19 @@ def test_cores_have_parts_of_many_rows_where_that_is_faster(
     many = graph._get_function(choice.get_attr("else_branch").name).graph
     found = [op for op in many.get_operations() if op.type.endswith("While")]
     assert len(found) == loops
+
+
+@pytest.mark.parametrize("small", [10**6, 0])
+def test_parts_share_no_kernel_that_sums(small, tokenizer, monkeypatch):
+    """Two threads that meet in one when it is new can end the process."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(text_generator, "_SMALL", small)
+    model = random_model(models.GPT, tokenizer)
+    generator = generation.TextGenerator(model, tokenizer, jit_compile=True)
+    summing, _ = kernel_calls(generator.texts)
+    # Two norms in each block and one behind them, where parts are kernels.
+    norms = 0 if small else 2 * model.num_layers + 1
+    assert sorted(summing.values()) == [1, 1, 1] + 3 * [norms] * (norms > 0)
 
 
 def test_model_that_xla_cannot_compile_is_left_as_it_is(tokenizer):

@@ -1,5 +1,7 @@
 """The loop on every kind of sequence: losses by hand, traces, resuming."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -198,6 +200,11 @@ def test_eight_buckets_compile_no_kernel_more_than_eight_times(
         return fused.fused(body)
 
     monkeypatch.setattr(scans, "fused", counting)
+    makers = scans._forward_kernel, scans._backward_kernel
+    for maker in makers:  # as if none had been made
+        monkeypatch.setattr(
+            scans, maker.__name__, functools.cache(maker.__wrapped__)
+        )
     documents = random_documents(seed=6, count=200, longest=60)
     data = DocumentBatches(store_of(documents), 61, 4, seed=2)
     steps = data.steps(2)
@@ -205,8 +212,8 @@ def test_eight_buckets_compile_no_kernel_more_than_eight_times(
     shapes = {data.read(step).inputs.shape for step in range(steps)}
     assert 2 < len(shapes) <= 8
     losses(tmp_path, gru(), data, steps)
-    # Forward and backward, of two layers.
-    assert 0 < len(traced) <= 2 * 2 * 8
+    # Forward and backward, of both layers, for any shape.
+    assert len(traced) == 2
 
 
 def test_contiguous_rows_stay_on_one_device(tmp_path, monkeypatch):

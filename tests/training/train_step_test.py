@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.layers.kernel_calls import kernel_calls
 from tests.training.conftest import compiled, windows
 from tflm import models
 from tflm.config import SequencesConfig
@@ -55,6 +56,24 @@ def test_rows_in_parts_train_as_they_do_together(kind, data):
             state, apart.carried[name], rtol=1e-3, atol=1e-5
         )
     assert apart.run.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_share_no_kernel_that_sums(kind):
+    """Two threads that meet in one when it is new can end the process."""
+    data = windows()
+    batch = next(iter(data.dataset()))
+    together, apart = (
+        [
+            sorted(calls.values())
+            for calls in kernel_calls(
+                step_of(made(kind), data, parts).run, *batch
+            )
+        ]
+        for parts in (1, 2)
+    )
+    assert apart[0] == sorted(2 * together[0])
+    assert apart[1] == [2 * calls for calls in together[1]]
 
 
 def test_each_part_drops_something_else(monkeypatch):

@@ -38,7 +38,9 @@ class Scorer:
 
     def __init__(self, model: LanguageModel):
         self.model = model
-        self._step = tf.function(self._score_batch, reduce_retracing=True)
+        self._step = tf.function(
+            self._score_batch, reduce_retracing=True, autograph=False
+        )
 
     def score(self, lanes: Lanes) -> Score:
         """Reads the lanes to their end and adds up the nats of the targets.
@@ -95,7 +97,7 @@ class Scorer:
 
     @functools.cached_property
     def _fused_step(self) -> Callable:
-        return tf.function(fused(self._score_batch))
+        return tf.function(fused(self._score_batch), autograph=False)
 
     def _gains(self, lanes: Lanes) -> bool:
         """Whether XLA repays its compilation."""

@@ -8,7 +8,8 @@ from tflm import sampling
 from tflm.generation.generator import Generator
 from tflm.generation.reader import like
 from tflm.generation.row_parts import joined, row_parts
-from tflm.layers.fused import fused
+from tflm.layers import row_part
+from tflm.layers.fused import fused_by_part
 from tflm.models import State
 from tflm.models.row_shares import MOST_PARTS
 
@@ -16,8 +17,7 @@ REASONS = ("length", "end", "stop")
 # Tokens that are written at a time: what a block begins and ends with is then
 # little to each, and what it carries is little, too.
 _BLOCK = 16
-# Parts of the rows at the most, each of which is a loop in the graph, around
-# one kernel for all of them.
+# Parts of the rows at the most, each of which is a loop in the graph.
 _PARTS = 8
 
 Rows = dict[str, tf.Tensor]
@@ -48,7 +48,9 @@ class BlockWriter:
     ):
         self.generator = generator
         self.steps = generator.model.steps(_BLOCK, fixed=fixed, kernels=kernels)
-        self._write_block = fused(self._block) if fixed else self._block
+        self._write_block = (
+            fused_by_part(self._block) if fixed else lambda part: self._block
+        )
 
     def write(
         self, rows: Rows, state: State, settings: sampling.RowSettings
@@ -68,11 +70,12 @@ class BlockWriter:
         parts = row_parts(tf.size(rows["limits"]), _workers(most))
         weights = self.steps.weights()
         written = []
-        for part in parts:
+        for index, part in enumerate(parts):
             own = part.of(rows)
             own["goes_on"] &= part.own
-            begun = like(state, part.of(state))
-            written.append(self._write(weights, own, begun, part.of(settings)))
+            given = own, like(state, part.of(state)), part.of(settings)
+            with row_part.working_on(index):
+                written.append(self._write(weights, *given))
         longest = tf.reduce_max([tf.shape(drawn)[1] for _, drawn in written])
         padded = [
             (own, tf.pad(drawn, [[0, 0], [0, longest - tf.shape(drawn)[1]]]))
@@ -90,13 +93,12 @@ class BlockWriter:
         # An empty array cannot be stacked: it begins with a block of nothing.
         nothing = tf.zeros([_BLOCK, tf.size(rows["limits"])], tf.int32)
         blocks = tf.TensorArray(tf.int32, size=1, dynamic_size=True)
+        write_block = self._write_block(row_part.index())
 
         def block(
             count: tf.Tensor, rows: Rows, state: State, blocks: tf.TensorArray
         ) -> tuple:
-            rows, after, drawn = self._write_block(
-                weights, rows, state, settings
-            )
+            rows, after, drawn = write_block(weights, rows, state, settings)
             state = like(state, after)
             return count + 1, rows, state, blocks.write(count, drawn)
 

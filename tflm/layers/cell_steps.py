@@ -3,6 +3,9 @@
 Axes: B batch, T time, D width of the inputs, U units, G the gates' units.
 """
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tflm.layers import gate_products
@@ -89,21 +92,9 @@ def advance(
     Returns:
         The states after the step.
     """
-
-    def element_wise(
-        inputs: tf.Tensor,
-        state: tf.Tensor,
-        biases: tf.Tensor,
-        there: tf.Tensor | None,
-        *states: tf.Tensor,
-    ) -> Tensors:
-        inputs = float32(inputs) + biases[0]
-        after, _ = cell.forward(inputs, float32(state) + biases[1], *states)
-        return where(there, after, states)
-
     product = tf.matmul(recurrent, tf.cast(states[0], recurrent.dtype))  # [G,B]
-    run = fused(element_wise) if kernels else element_wise
-    return run(inputs, product, biases, there, *states)
+    element_wise = _element_wise(cell, kernels)
+    return element_wise(inputs, product, biases, there, *states)
 
 
 def for_steps(
@@ -122,3 +113,21 @@ def for_steps(
         recurrent = tf.roll(recurrent, units, axis=0)
         bias = tf.stack([bias[0], tf.roll(bias[1], units, axis=0)])
     return recurrent, bias[:, :, tf.newaxis]
+
+
+@functools.cache
+def _element_wise(cell: Cell, kernels: bool) -> Callable[..., Tensors]:
+    """All of a step but the product; as a kernel, one for all layers."""
+
+    def element_wise(
+        inputs: tf.Tensor,
+        state: tf.Tensor,
+        biases: tf.Tensor,
+        there: tf.Tensor | None,
+        *states: tf.Tensor,
+    ) -> Tensors:
+        inputs = float32(inputs) + biases[0]
+        after, _ = cell.forward(inputs, float32(state) + biases[1], *states)
+        return where(there, after, states)
+
+    return fused(element_wise) if kernels else element_wise

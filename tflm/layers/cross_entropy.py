@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tflm.layers.fused import fused
+from tflm.layers import row_part
+from tflm.layers.fused import fused_by_part
 
 # Logits of a slice, 64 MiB in float32, and its fewest targets: with fewer, the
 # products are too thin to be fast.
@@ -75,7 +76,7 @@ def _value_and_gradients(
     count = tf.shape(hidden)[0]
     size = _slice_size(table.shape[0])
     rows = tf.cast(table, hidden.dtype)  # [V,D]
-    slice_nats = fused(_nats_and_gradient)
+    nats_and_gradient = _nats_and_gradient(row_part.index())
 
     def step(
         begin: tf.Tensor,
@@ -87,7 +88,9 @@ def _value_and_gradients(
         part = slice(begin, tf.minimum(begin + size, count))
         states = hidden[part]  # [C,D]
         logits = tf.matmul(states, rows, transpose_b=True)  # [C,V]
-        sum_, gradient = slice_nats(logits, bias, targets[part], weights[part])
+        sum_, gradient = nats_and_gradient(
+            logits, bias, targets[part], weights[part]
+        )
         d_hidden = d_hidden.write(begin // size, tf.matmul(gradient, rows))
         d_rows = tf.matmul(gradient, states, transpose_a=True)  # [V,D]
         # A product with ones is the fastest way to sum over a slice.
@@ -117,6 +120,7 @@ def _value_and_gradients(
     return nats, d_hidden.concat(), d_table, d_bias
 
 
+@fused_by_part
 def _nats_and_gradient(
     logits: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
 ) -> tuple[tf.Tensor, ...]:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tflm.layers.fused import fused
+from tflm.layers import row_part
+from tflm.layers.fused import fused, fused_by_part
 from tflm.layers.kernels import sum_of_rows
 
 _NEVER = -1e9
@@ -106,6 +107,8 @@ def attend(
     unseen = tf.broadcast_to(unseen, shape)
     unseen = tf.ensure_shape(unseen, [None, 1, None, None])  # [B,1,T,K]
 
+    softmax_gradient = _softmax_gradient(row_part.index())
+
     @tf.custom_gradient
     def run(
         queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor
@@ -119,7 +122,7 @@ def attend(
             d_weights = tf.matmul(d, values, transpose_b=True)
             if kept is not None:
                 d_weights *= kept
-            d_scores = _softmax_gradient(d_weights, shares, d, outputs, scale)
+            d_scores = softmax_gradient(d_weights, shares, d, outputs, scale)
             return (
                 tf.matmul(d_scores, keys),
                 tf.matmul(d_scores, queries, transpose_a=True),
@@ -180,7 +183,7 @@ def _join_heads(
     return tf.cast(tf.stack(split), d_values.dtype)
 
 
-@fused
+@fused_by_part
 def _softmax_gradient(
     d_weights: tf.Tensor,
     shares: tf.Tensor,

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tflm.layers.fused import fused
+from tflm.layers import row_part
+from tflm.layers.fused import fused, fused_by_part
 
 _GELU = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715
@@ -34,10 +35,12 @@ def standardize(
     >>> outputs.numpy().round(3)
     array([[-1.,  1.]], dtype=float32)
     """
-    outputs, scale = _standardize(inputs)
+    part = row_part.index()
+    outputs, scale = _standardize(part)(inputs)
+    gradient = _standardize_gradient(part)
     return (
         (tf.identity(inputs), outputs),
-        lambda beside, d: _standardize_gradient(beside, d, outputs, scale),
+        lambda beside, d: gradient(beside, d, outputs, scale),
     )
 
 
@@ -157,7 +160,6 @@ def gelu(inputs: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     return tf.cast(0.5 * x * (1 + _gelu_tanh(x)), inputs.dtype)
 
 
-@fused
 def layer_norm(
     inputs: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor
 ) -> tf.Tensor:
@@ -167,8 +169,7 @@ def layer_norm(
     >>> layer_norm(tf.constant([[1.0, 3.0]]), two, two).numpy().round(2)
     array([[0., 4.]], dtype=float32)
     """
-    outputs, _ = _standardized(inputs)
-    return tf.cast(outputs * scale + shift, inputs.dtype)
+    return _layer_norm(row_part.index())(inputs, scale, shift)
 
 
 def sum_of_rows(values: tf.Tensor) -> tf.Tensor:
@@ -183,7 +184,15 @@ def sum_of_rows(values: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.matmul(ones, rows)[0], tf.float32)
 
 
-@fused
+@fused_by_part
+def _layer_norm(
+    inputs: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor
+) -> tf.Tensor:
+    outputs, _ = _standardized(inputs)
+    return tf.cast(outputs * scale + shift, inputs.dtype)
+
+
+@fused_by_part
 def _standardize(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     outputs, scale = _standardized(inputs)
     return tf.cast(outputs, inputs.dtype), scale
@@ -198,7 +207,7 @@ def _standardized(inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return centred * scale, scale
 
 
-@fused
+@fused_by_part
 def _standardize_gradient(
     beside: tf.Tensor,
     d_outputs: tf.Tensor,

@@ -10,6 +10,7 @@ one fused kernel where XLA can make it.
 Axes: B batch, T time, D width of the inputs, U units, G the gates' units.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -148,21 +149,7 @@ def _forward(
     length = tf.shape(projected)[0]
     transposed = tf.transpose(recurrent)  # [G,U]
 
-    @fused
-    def element_wise(
-        inputs: tf.Tensor,
-        state: tf.Tensor,
-        biases: Tensors,
-        there: tf.Tensor | None,
-        *states: tf.Tensor,
-    ) -> tuple[Tensors, tf.Tensor, tf.Tensor]:
-        inputs, state = (
-            float32(part) + bias[:, tf.newaxis]
-            for part, bias in zip((inputs, state), biases, strict=True)
-        )
-        after, kept = cell.forward(inputs, state, *states)
-        after = where(there, after, states)
-        return after, tf.cast(after[0], dtype), tf.cast(kept, dtype)
+    element_wise = _forward_kernel(cell, dtype)
 
     def step(
         time: tf.Tensor, states: Tensors, hidden: tf.Tensor, *arrays: Any
@@ -205,31 +192,7 @@ def _backward(
     # two bytes share cache lines, and one product takes a third longer.
     recurrent = tf.stack(tf.split(recurrent, size // units, axis=1))
 
-    def of_product(product: tf.Tensor, dropout: tf.Tensor | None) -> tf.Tensor:
-        by_gate = float32(product)  # [gates,U,B]
-        return tf.reduce_sum(
-            by_gate if dropout is None else by_gate * dropout, axis=0
-        )
-
-    @fused
-    def element_wise(
-        kept: tf.Tensor,
-        before: tf.Tensor,
-        d_output: tf.Tensor,
-        product: tf.Tensor,
-        there: tf.Tensor | None,
-        dropout: tf.Tensor | None,
-        d_hidden: tf.Tensor,
-        *d_others: tf.Tensor,
-    ) -> tuple[tf.Tensor, Tensors, Tensors]:
-        d_hidden += float32(d_output) + of_product(product, dropout)
-        gates, d_states = cell.backward(
-            float32(kept), float32(before), d_hidden, *d_others
-        )
-        d_states = where(there, d_states, (d_hidden, *d_others))
-        gates = where(there, gates, tuple(tf.zeros_like(g) for g in gates))
-        gates = tuple(tf.cast(gate, dtype) for gate in gates)
-        return tf.stack(gates[: size // units]), gates, d_states
+    element_wise = _backward_kernel(cell, dtype, size // units)
 
     def step(
         time: tf.Tensor, d_states: Tensors, product: tf.Tensor, arrays: Any
@@ -263,5 +226,66 @@ def _backward(
             tuple(tf.TensorArray(dtype, length) for _ in range(cell.gates)),
         ),
     )
-    d_hidden += of_product(product, dropout)
+    d_hidden += _of_product(product, dropout)
     return arrays, (d_hidden, *d_others)
+
+
+# Each trace of a kernel is a compilation: layers, parts of the rows and calls
+# share theirs.
+@functools.cache
+def _forward_kernel(cell: Cell, dtype: tf.DType) -> Callable:
+    """The element-wise part of a step."""
+
+    @fused
+    def element_wise(
+        inputs: tf.Tensor,
+        state: tf.Tensor,
+        biases: Tensors,
+        there: tf.Tensor | None,
+        *states: tf.Tensor,
+    ) -> tuple[Tensors, tf.Tensor, tf.Tensor]:
+        inputs, state = (
+            float32(part) + bias[:, tf.newaxis]
+            for part, bias in zip((inputs, state), biases, strict=True)
+        )
+        after, kept = cell.forward(inputs, state, *states)
+        after = where(there, after, states)
+        return after, tf.cast(after[0], dtype), tf.cast(kept, dtype)
+
+    return element_wise
+
+
+@functools.cache
+def _backward_kernel(cell: Cell, dtype: tf.DType, of_state: int) -> Callable:
+    """The element-wise part of a step back; `of_state` gates see the state."""
+
+    @fused
+    def element_wise(
+        kept: tf.Tensor,
+        before: tf.Tensor,
+        d_output: tf.Tensor,
+        product: tf.Tensor,
+        there: tf.Tensor | None,
+        dropout: tf.Tensor | None,
+        d_hidden: tf.Tensor,
+        *d_others: tf.Tensor,
+    ) -> tuple[tf.Tensor, Tensors, Tensors]:
+        d_hidden += float32(d_output) + _of_product(product, dropout)
+        gates, d_states = cell.backward(
+            float32(kept), float32(before), d_hidden, *d_others
+        )
+        d_states = where(there, d_states, (d_hidden, *d_others))
+        gates = where(there, gates, tuple(tf.zeros_like(g) for g in gates))
+        gates = tuple(tf.cast(gate, dtype) for gate in gates)
+        return tf.stack(gates[:of_state]), gates, d_states
+
+    return element_wise
+
+
+def _of_product(product: tf.Tensor, dropout: tf.Tensor | None) -> tf.Tensor:
+    """The hidden state's gradient [U,B], of each gate's product [gates,U,B]."""
+    by_gate = float32(product)
+    if dropout is not None:
+        by_gate *= dropout
+    # Added up one by one: a sum in a kernel must be of one part of the rows.
+    return tf.add_n(tf.unstack(by_gate))

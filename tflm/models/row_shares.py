@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tflm.layers import made_once
+from tflm.layers import made_once, row_part
 
 # Cores at the most that are given parts of their own.
 MOST_PARTS = 4
@@ -59,13 +59,15 @@ def side_by_side(function: Callable, parts: int, *rows: Any) -> Any:
     if parts == 1:
         return function(*rows)
 
-    def part(index: int) -> Any:
-        return tf.nest.map_structure(
-            lambda t: None if t is None else tf.split(t, parts)[index], rows
+    def of_part(part: int) -> Any:
+        own = tf.nest.map_structure(
+            lambda t: None if t is None else tf.split(t, parts)[part], rows
         )
+        with row_part.working_on(part):
+            return function(*own)
 
     with made_once.sharing():
-        results = [function(*part(index)) for index in range(parts)]
+        results = [of_part(part) for part in range(parts)]
     return tf.nest.map_structure(
         lambda *tensors: tf.concat(tensors, axis=0), *results
     )

@@ -31,7 +31,7 @@ class TrainStep:
         self.sequences = sequences
         self.strategy = tf.distribute.get_strategy()
         self.carried = self._carried_state()
-        self.run = tf.function(self._on_all_devices)
+        self.run = tf.function(self._on_all_devices, autograph=False)
         alone = self.strategy.num_replicas_in_sync == 1
         self.parts = parts if alone else 1
 
@@ -41,7 +41,9 @@ class TrainStep:
         if None in self.sequences.shape:
             # A batch is as long as its longest row: one trace serves all.
             self.run = tf.function(
-                self._on_all_devices, input_signature=batches.element_spec
+                self._on_all_devices,
+                input_signature=batches.element_spec,
+                autograph=False,
             )
         return batches
 
