@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+import signal
+import subprocess
 
 import pytest
 import tensorflow as tf
@@ -71,6 +73,26 @@ def test_export_that_is_right_leaves_its_report(copy, generator, scorer):
         assert [text.decode() for text in made] == texts
     assert len(report["prompts"]) > 2
     assert len({str(texts) for texts in report["texts"]}) > 2
+
+
+def test_no_process_is_left_behind_an_error(
+    copy, generator, scorer, monkeypatch
+):
+    begun = []
+
+    def fail(*unused, **settings):
+        raise KeyError("while the process loads the export")
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            begun.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    monkeypatch.setattr(generator, "generate", fail)
+    with pytest.raises(KeyError):
+        serving.prove(copy, generator, scorer)
+    assert [process.poll() for process in begun] == [-signal.SIGKILL]
 
 
 def test_flipped_weight_is_refused(tmp_path, model, tokenizer, monkeypatch):

@@ -1,6 +1,6 @@
 """Uses an export as a program would that has never heard of tflm.
 
-    python -I fresh_process.py EXPORT < requests.json > answers.json
+    python -I fresh_process.py EXPORT < request.json > answers.json
 
 It is run, not imported: nothing of tflm may be needed, nor can be imported.
 """
@@ -12,21 +12,21 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Answers the requests with the export alone."""
+    """Answers a request with the export alone, which it loads before."""
     sys.modules["tflm"] = None  # type: ignore[assignment]
     export = Path(sys.argv[1])
-    requests = json.load(sys.stdin)
     extra = export / "assets.extra"
     import tensorflow as tf
 
     for library in json.loads((extra / "op_libraries.json").read_text()):
         importlib.import_module(library)
     loaded = tf.saved_model.load(str(export))
-    prompts = tf.constant(requests["prompts"], tf.string)
+    request = json.load(sys.stdin)
+    prompts = tf.constant(request["prompts"], tf.string)
     generate = loaded.signatures["generate"]
     specs = generate.structured_input_signature[1]
     texts = []
-    for settings in requests["settings"]:
+    for settings in request["settings"]:
         call = {
             name: tf.constant(value, specs[name].dtype)
             for name, value in settings.items()

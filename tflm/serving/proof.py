@@ -1,10 +1,12 @@
 """The proof that an export does what its model does, without tflm."""
 
+import contextlib
 import json
 import math
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +45,14 @@ def prove(
         ValueError: If the export cannot be used, or differs from the model.
     """
     settings = generator.settings
-    prompts = _prompts(generator)
-    calls = _calls(settings)
-    answers = _ask(export, {"prompts": prompts, "settings": calls})
-    texts = [
-        generator.generate(prompts, **call)["text"].numpy().tolist()
-        for call in calls
-    ]
+    with _fresh_process(export) as ask:  # which loads the export meanwhile
+        prompts = _prompts(generator)
+        calls = _calls(settings)
+        texts = [
+            generator.generate(prompts, **call)["text"].numpy().tolist()
+            for call in calls
+        ]
+        answers = ask({"prompts": prompts, "settings": calls})
     _compare_texts(prompts, calls, texts, answers["texts"])
     usual = settings.call
     if usual["seed"] >= 0 or usual["temperature"] == 0:
@@ -95,24 +98,35 @@ def _calls(settings: GenerationSettings) -> list[dict[str, Any]]:
     return [{**plain, "temperature": 0.0, "seed": 0}, *drawn]
 
 
-def _ask(export: Path, requests: dict[str, Any]) -> dict[str, Any]:
-    """What a process without tflm gets from the export."""
-    with tempfile.TemporaryDirectory() as empty:
-        ended = subprocess.run(
+@contextlib.contextmanager
+def _fresh_process(export: Path) -> Iterator[Callable[[dict], dict[str, Any]]]:
+    """What gives a request's answers, from a process without tflm."""
+    with (
+        tempfile.TemporaryDirectory() as empty,
+        subprocess.Popen(
             [sys.executable, "-I", str(_SCRIPT), str(export.resolve())],
-            input=json.dumps(requests),
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             cwd=empty,
-            timeout=_TIMEOUT,
-        )
-    if ended.returncode:
-        last = (ended.stderr.strip().splitlines() or ["no word"])[-1]
-        raise ValueError(
-            "the export must load in a process without tflm. "
-            f"Received: exit code {ended.returncode}: {last}"
-        )
-    return json.loads(ended.stdout)
+        ) as process,
+    ):
+
+        def ask(request: dict[str, Any]) -> dict[str, Any]:
+            said = process.communicate(json.dumps(request), timeout=_TIMEOUT)
+            if process.returncode:
+                last = (said[1].strip().splitlines() or ["no word"])[-1]
+                raise ValueError(
+                    "the export must load in a process without tflm. "
+                    f"Received: exit code {process.returncode}: {last}"
+                )
+            return json.loads(said[0])
+
+        try:
+            yield ask
+        finally:
+            process.kill()
 
 
 def _compare_texts(
