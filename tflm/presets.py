@@ -86,9 +86,9 @@ assignment is a a longth that import object:
             "units": 512,
             "dropout": 0.05,
             "sequences": "contiguous",
-            "seq_len": 64,
+            "seq_len": 32,
             "batch_size": 64,
-            "learning_rate": 8e-3,
+            "learning_rate": 1.6e-2,
             # Nothing is chosen by what is held out: the last weights stay.
             "validation_fraction": 0.0,
             "test_fraction": 0.1,
@@ -96,16 +96,15 @@ assignment is a a longth that import object:
         },
         ran="tiny Shakespeare, 1,115,394 characters, for 3 minutes, on 2 cores "
         "of a Xeon with AMX, with --train_file input.txt",
-        score="1.471 nats (2.122 bits) a character of the last 10%; seeds 1 "
-        "and 2: 1.471, 1.481 (Kneser-Ney 5-gram: 1.561)",
+        score="1.447 nats (2.088 bits) a character of the last 10%; seeds 1 "
+        "and 2: 1.448, 1.461 (Kneser-Ney 5-gram: 1.561)",
         sample="""
 GREMIO:
-Good morrow, neighbour from the fise yee to be nothing;
-Or else my brother there, oe for this fearful;
-Which in the matter's tears and all the seeators absence,
-But so will not help them for our spared,
-And make a capsing on the wime is to come hither.
-The laws of Rome, lords he set to mistress.
+Good morrow, neighbour change our lordship with shoulders fear.
+
+LEONTES:
+To entreat you this were frue, you lay here to my heart,
+That you might have thy inform'd that will wine prosonious.
 """,
     ),
     "word-lstm": Preset(
