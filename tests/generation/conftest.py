@@ -105,7 +105,9 @@ def random_model(kind, tokenizer, **options):
     shape = {"embedding_dim": 5, "units": 12}
     if kind is models.GPT:
         shape = {"embedding_dim": 8, "num_heads": 2, "context": 5}
-    model = kind(vocabulary_size=tokenizer.vocabulary_size, **shape, **options)
+        shape["num_layers"] = 2
+    shape |= options
+    model = kind(vocabulary_size=tokenizer.vocabulary_size, **shape)
     model.set_weights([2 * array for array in model.get_weights()])
     return model
 
