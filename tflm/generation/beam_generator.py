@@ -183,8 +183,9 @@ class BeamGenerator(Generator):
             # A temperature of 0 leaves the likeliest token alone.
             top_k = tf.where(rows.temperature > 0, rows.top_k, 1)
             count = tf.size(ids) // tf.maximum(tf.size(top_k), 1)  # K
+            row = tf.range(tf.size(ids)) // tf.maximum(count, 1)  # [N]
             own = sampling.RowSettings(
-                *(tf.repeat(s, count) for s in rows._replace(top_k=top_k))
+                *(tf.gather(s, row) for s in rows._replace(top_k=top_k))
             )
             allowed = self.allowed(logits, state)
             narrowed = sampling.filter_logits(allowed, own, self.settings.min_p)
@@ -204,7 +205,7 @@ class BeamGenerator(Generator):
         """Prompts [B] and their continuations [B,K,(T)]: string[B,K]."""
         count = ids.values.nrows() // tf.maximum(ids.nrows(), 1)  # K
         follows = tf.repeat(prompt, count)  # [B*K]
-        completion = self.tokenizer.continuation(ids.values, follows)
+        completion = self.continuation(ids.values, follows)
         if self.stops:
             begin = self.stops.start(tf.size(completion))
             _, kept = self.stops.advance(begin, completion)

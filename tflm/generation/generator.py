@@ -28,8 +28,8 @@ class Generator(Reader):
         settings: Optional `GenerationSettings`. Default: their defaults.
         allow_end: bool. Default True.
         reads_as: Optional `Generator` of another kind, made of the same: what
-            the model computes and how prompts are read is traced once, and
-            stands once in an export.
+            the model and the tokenizer compute and how prompts are read is
+            traced once, and stands once in an export.
         jit_compile: bool. Whether tokens are read and drawn in a kernel made
             by XLA, where that works: some seconds are lost at first, and few
             rows, or any of a small model, are then several times as fast. Not
@@ -86,6 +86,19 @@ class Generator(Reader):
         prompt = tf.TensorSpec([None], tf.string, "prompt")
         return tf.function(
             self._read_prompts, input_signature=[prompt], autograph=False
+        )
+
+    @functools.cached_property
+    def continuation(self) -> tf.types.experimental.PolymorphicFunction:
+        """The text of ids [B,(T)] behind texts [B], for a graph."""
+        if isinstance(self._reads_as, Generator):
+            return self._reads_as.continuation
+        ids = tf.RaggedTensorSpec([None, None], tf.int32)
+        follows = tf.TensorSpec([None], tf.string)
+        return tf.function(
+            self.tokenizer.continuation,
+            input_signature=[ids, follows],
+            autograph=False,
         )
 
     def tensors(self, settings: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -188,11 +201,6 @@ class Generator(Reader):
             self.settings.min_p,
         )
         return drawn, state
-
-    def text_behind(self, ids: tf.Tensor, follows: tf.Tensor) -> tf.Tensor:
-        """The text of single tokens [B] behind a text [B]; END's is empty."""
-        text = self.tokenizer.continuation(ids[:, tf.newaxis], follows)
-        return tf.where(ids == self.tokenizer.end_id, "", text)
 
 
 def _banned_ids(

@@ -32,7 +32,8 @@ class Reader(tf.Module):
             None: any number.
         precision: "float32" or "bfloat16". Default "float32".
         reads_as: Optional `Reader` of another kind, made of the same: what the
-            model computes is traced once, and stands once in an export.
+            model and the tokenizer compute is traced once, and stands once in
+            an export.
 
     Raises:
         ValueError: If model and tokenizer differ in the number of ids.
@@ -79,6 +80,33 @@ class Reader(tf.Module):
             return self._reads_as.read_position
         return self._traced(self._read_position, [None])
 
+    @functools.cached_property
+    def tokenize(self) -> tf.types.experimental.PolymorphicFunction:
+        """The ids of texts [B], ragged [B,(T)], for a graph."""
+        if self._reads_as is not None:
+            return self._reads_as.tokenize
+        return tf.function(
+            self.tokenizer.tokenize,
+            input_signature=[tf.TensorSpec([None], tf.string)],
+            autograph=False,
+        )
+
+    @functools.cached_property
+    def text_behind(self) -> tf.types.experimental.PolymorphicFunction:
+        """The text of single tokens [B] behind a text [B]; END's is empty."""
+        if self._reads_as is not None:
+            return self._reads_as.text_behind
+
+        def text_behind(ids: tf.Tensor, follows: tf.Tensor) -> tf.Tensor:
+            text = self.tokenizer.continuation(ids[:, tf.newaxis], follows)
+            return tf.where(ids == self.tokenizer.end_id, "", text)
+
+        ids = tf.TensorSpec([None], tf.int32)
+        follows = tf.TensorSpec([None], tf.string)
+        return tf.function(
+            text_behind, input_signature=[ids, follows], autograph=False
+        )
+
     def _traced(self, function: Callable, shape: list[None]) -> Callable:
         """A trace: a save would make its own of one that is made for calls."""
         ids = tf.TensorSpec(shape, tf.int32)
@@ -94,7 +122,7 @@ class Reader(tf.Module):
 
     def _ids(self, text: tf.Tensor) -> tf.RaggedTensor:
         """The ids of prompts [B] as they are read, [B,(T)]."""
-        return self.tokenizer.tokenize(self._within_limit(text))
+        return self.tokenize(self._within_limit(text))
 
     def _within_limit(self, text: tf.Tensor) -> tf.Tensor:
         if self.prompt_bytes_limit is None:
@@ -114,20 +142,22 @@ class Reader(tf.Module):
         self, ids: tf.RaggedTensor, state: State
     ) -> tuple[tf.Tensor, State]:
         """Reads all but each row's last id, which is returned."""
-        last = ids[:, -1:].to_tensor(shape=[None, 1])[:, 0]  # [B]
-        ids = ids[:, :-1]
-        lengths = tf.cast(ids.row_lengths(), tf.int32)[:, tf.newaxis]  # [B,1]
         padded = ids.to_tensor()  # [B,T]
+        lengths = tf.cast(ids.row_lengths(), tf.int32)[:, tf.newaxis] - 1
+        is_last = tf.range(tf.shape(padded)[1]) == lengths  # [B,T]
+        # The only one of a row; 0 for a row without any.
+        last = tf.reduce_sum(tf.where(is_last, padded, 0), axis=1)  # [B]
+        earlier = padded[:, :-1]
 
         def read_more(start: tf.Tensor, state: State) -> tuple:
-            chunk = padded[:, start : start + CHUNK]  # [B,C]
+            chunk = earlier[:, start : start + CHUNK]  # [B,C]
             positions = start + tf.range(tf.shape(chunk)[1])  # [C]
             mask = positions < lengths  # [B,C]
             after = self.read_chunk(chunk, mask, state)
             return start + CHUNK, like(state, after)
 
         _, state = tf.while_loop(
-            lambda start, _: start < tf.shape(padded)[1],
+            lambda start, _: start < tf.shape(earlier)[1],
             read_more,
             (tf.constant(0), state),
         )

@@ -126,7 +126,7 @@ class TextGenerator(Generator):
         self, prompt: tf.Tensor, rows: dict[str, Any]
     ) -> dict[str, tf.Tensor]:
         """What is given of prompts [B] and of what `_continue` found."""
-        completion = self.tokenizer.continuation(rows["ids"], prompt)
+        completion = self.continuation(rows["ids"], prompt)
         if self.stops:
             stopped = rows["reason"] == REASONS.index("stop")
             kept = tf.where(

@@ -166,7 +166,7 @@ class TextScorer(Reader):
         return self.tokenizer.unknown_bytes(strings("texts", texts))
 
     def _scores(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = self.tokenizer.tokenize(text)  # [B,(T)]
+        ids = self.tokenize(text)  # [B,(T)]
         tokens = tf.cast(ids.row_lengths(), tf.int32)  # [B]
         nats = tf.reduce_sum(tf.cast(self._nats(ids), tf.float64), axis=1)
         return {
@@ -179,7 +179,7 @@ class TextScorer(Reader):
     def _token_nats(
         self, text: tf.Tensor
     ) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
-        ids = self.tokenizer.tokenize(text)  # [B,(T)]
+        ids = self.tokenize(text)  # [B,(T)]
         nats = self._nats(ids)  # [B,T]
         return ids, tf.RaggedTensor.from_tensor(nats, ids.row_lengths())
 
@@ -246,9 +246,7 @@ class TextScorer(Reader):
         pieces = tf.minimum(tf.strings.length(prompt), 1)
         end = tf.strings.substr(prompt, -pieces, pieces)  # [B]
         follows = tf.repeat(end, tf.shape(ids)[1])  # [B*K]
-        single = tf.reshape(ids, [-1, 1])  # [B*K,1]
-        texts = self.tokenizer.continuation(single, follows)
-        texts = tf.where(single[:, 0] == self.tokenizer.end_id, "", texts)
+        texts = self.text_behind(tf.reshape(ids, [-1]), follows)
         return tf.reshape(texts, tf.shape(ids))
 
 

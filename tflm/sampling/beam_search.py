@@ -103,9 +103,8 @@ def beam_search(
         )
     width = tf.reduce_max(tf.concat([rules.num_beams, [1]], 0))  # K
     positions = state["position"]
-    state = {
-        name: tf.repeat(tensor, width, axis=0) for name, tensor in state.items()
-    }
+    row = tf.repeat(tf.range(tf.size(last)), width)  # [B*K]
+    state = {name: tf.gather(tensor, row) for name, tensor in state.items()}
     room = tf.range(width) < rules.num_beams[:, tf.newaxis]  # [B,K]
     first = (tf.range(width) == 0) & (rules.limits > 0)[:, tf.newaxis]
     begun = tf.where(first, 0.0, NEVER)
@@ -163,7 +162,7 @@ def beam_search(
         return count + 1, *_like(begin, (last, state, live, found)), steps
 
     steps = _steps(), _steps()
-    begin = tf.repeat(last, width), state, _Live(begun, begun), found
+    begin = tf.gather(last, row), state, _Live(begun, begun), found
     count, *_, found, steps = tf.while_loop(
         lambda count, last, state, live, *_: tf.reduce_any(
             live.log_probs > NEVER
@@ -336,4 +335,4 @@ def _traced(
         tf.transpose(stacked), tf.reshape(lengths, [-1])
     )
     rows = tf.cast(tf.range(shape[0] + 1) * shape[1], tf.int64)
-    return tf.RaggedTensor.from_row_splits(flat, rows)
+    return tf.RaggedTensor.from_row_splits(flat, rows, validate=False)

@@ -3,6 +3,8 @@
 Axes: B batch, K beams, V vocabulary.
 """
 
+import functools
+
 import tensorflow as tf
 
 _NEVER = float("-inf")
@@ -28,6 +30,23 @@ def noise(
     >>> noise(shape, tf.constant([5]), tf.constant([9])).shape
     TensorShape([1, 2, 3])
     """
+    return _traced()(shape, seeds, positions)
+
+
+@functools.cache
+def _traced() -> tf.types.experimental.PolymorphicFunction:
+    """`noise`, traced once for all graphs that have it."""
+    numbers = tf.TensorSpec([None], tf.int32)
+    return tf.function(
+        _noise,
+        input_signature=[tf.TensorSpec([3], tf.int32), numbers, numbers],
+        autograph=False,
+    )
+
+
+def _noise(
+    shape: tf.Tensor, seeds: tf.Tensor, positions: tf.Tensor
+) -> tf.Tensor:
     batch, width, size = tf.unstack(shape)
 
     def of_beam(beam: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:

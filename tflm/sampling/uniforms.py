@@ -7,6 +7,8 @@ come for all rows and for many positions ahead, in a few integer operations.
 Axes: B batch, S positions.
 """
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -39,6 +41,21 @@ def uniforms(
     >>> uniforms(tf.constant([3, 4]), tf.constant([1, 7]), 5).shape
     TensorShape([5, 2])
     """
+    return _traced(count)(seeds, positions)
+
+
+@functools.cache
+def _traced(count: int) -> tf.types.experimental.PolymorphicFunction:
+    """`uniforms`, traced once for all graphs that have it."""
+    numbers = tf.TensorSpec([None], tf.int32)
+    return tf.function(
+        functools.partial(_uniforms, count),
+        input_signature=[numbers, numbers],
+        autograph=False,
+    )
+
+
+def _uniforms(count: int, seeds: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     positions = positions + tf.range(count)[:, tf.newaxis]  # [S,B]
     seeds = tf.broadcast_to(seeds, tf.shape(positions))
     even, odd = _words(tf.stack([seeds, positions]))  # [2,S,B] each
