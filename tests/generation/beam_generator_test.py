@@ -19,6 +19,11 @@ def small():
     return random_model(models.GRU, tokenizer), tokenizer
 
 
+@pytest.fixture(scope="module")
+def generator(model, tokenizer):
+    return generation.BeamGenerator(model, tokenizer)
+
+
 def brute(model, tokenizer, prompt, allow_end):
     """Every continuation and its nats, END's included, by single passes."""
     found = {}
@@ -101,9 +106,8 @@ def test_rules_hold_in_the_beam(model, tokenizer):
 
 @pytest.mark.parametrize("method", ["multinomial", "stochastic"])
 def test_drawn_beams_of_the_export_are_those_of_python(
-    method, model, tokenizer, loaded
+    method, model, tokenizer, generator, loaded
 ):
-    generator = generation.BeamGenerator(model, tokenizer)
     call = {
         "num_beams": [3, 2],
         "max_new_tokens": 6,
@@ -139,14 +143,12 @@ def test_drawn_beams_of_the_export_are_those_of_python(
         ({"max_new_tokens": -1}, "`max_new_tokens` must be from 0"),
     ],
 )
-def test_broken_rules_are_refused(call, message, model, tokenizer):
-    generator = generation.BeamGenerator(model, tokenizer)
+def test_broken_rules_are_refused(call, message, generator):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         generator.search("a", **call)
 
 
-def test_what_is_no_method_is_refused(model, tokenizer):
-    generator = generation.BeamGenerator(model, tokenizer)
+def test_what_is_no_method_is_refused(generator):
     with pytest.raises(ValueError, match="one of likeliest, multinomial"):
         generator.search("a", method="greedy")
     with pytest.raises(ValueError, match="likeliest takes no top_k"):
@@ -155,8 +157,7 @@ def test_what_is_no_method_is_refused(model, tokenizer):
         generator.search([["a"]])
 
 
-def test_no_rows_and_no_tokens(model, tokenizer):
-    generator = generation.BeamGenerator(model, tokenizer)
+def test_no_rows_and_no_tokens(generator):
     found = generator.search(tf.zeros([0], tf.string), num_beams=2)
     assert found["texts"].shape[0] == 0
     found = generator.search(["ab"], num_beams=2, max_new_tokens=0)

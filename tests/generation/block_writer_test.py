@@ -1,3 +1,4 @@
+import functools
 import os
 
 import numpy as np
@@ -10,97 +11,118 @@ from tflm import generation, models
 from tflm.generation import text_generator
 
 
-@pytest.mark.parametrize("small", [10**6, 0])
+@pytest.fixture(scope="module")
+def plain(tokenizer):
+    """What writes so many rows without XLA, by kind of model and rules."""
+
+    @functools.cache
+    def writer_of(kind, **rules):
+        return writer(random_model(kind, tokenizer), tokenizer, False, **rules)
+
+    return writer_of
+
+
+@pytest.mark.parametrize(("small", "sizes"), [(10**6, (0, 12)), (0, (1, 12))])
 @pytest.mark.parametrize("kind", [models.GPT, models.LSTM])
 def test_compiled_steps_write_the_same_texts(
-    kind, small, tokenizer, monkeypatch
+    kind, small, sizes, plain, tokenizer, monkeypatch
 ):
     """Of many rows of a large model as well, which are not compiled."""
     monkeypatch.setattr(text_generator, "_SMALL", small)
-    write = writers(random_model(kind, tokenizer), tokenizer)
-    for rows in (0, 1, 3, 12):
-        expected, found = (texts(rows) for texts in write)
-        assert found == expected
+    compiled = writer(random_model(kind, tokenizer), tokenizer, True)
+    for rows in sizes:
+        expected = plain(kind)(rows)
+        assert compiled(rows) == expected
         assert len(set(expected)) > rows // 2 or not rows
 
 
-@pytest.mark.parametrize("cores", [1, 5])
 @pytest.mark.parametrize(
-    ("kind", "small", "rows"),
+    ("kind", "small", "rows", "cores"),
     [
-        (models.GRU, 10**6, 6),
-        (models.GPT, 0, 9),  # too large to be compiled for so many
+        (models.GRU, 10**6, 6, 1),
+        (models.GRU, 10**6, 6, 5),  # parts that have no rows
+        (models.GPT, 0, 10, 3),  # too large to be compiled for so many
     ],
 )
 def test_rows_in_parts_are_written_as_together(
-    kind, small, rows, cores, tokenizer, monkeypatch
+    kind, small, rows, cores, plain, tokenizer, monkeypatch
 ):
-    """Parts that borrow rows, and parts that have none."""
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     monkeypatch.setattr(text_generator, "_SMALL", small)
-    model = random_model(kind, tokenizer)
-    write = writers(model, tokenizer, repetition_penalty=1.3)
-    expected, found = (texts(rows) for texts in write)
-    assert found == expected
+    model, rules = random_model(kind, tokenizer), {"repetition_penalty": 1.3}
+    compiled = writer(model, tokenizer, True, **rules)
+    assert compiled(rows) == plain(kind, **rules)(rows)
 
 
-@pytest.mark.parametrize(("kind", "loops"), [(models.GPT, 3), (models.GRU, 1)])
-def test_cores_have_parts_of_many_rows_where_that_is_faster(
-    kind, loops, tokenizer, monkeypatch
-):
-    """Without XLA, where a loop over blocks stands for each part."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    monkeypatch.setattr(text_generator, "_SMALL", 0)
-    model = random_model(kind, tokenizer)
+@pytest.fixture(scope="module")
+def divided(tokenizer):
+    """What divides many rows of a GPT among three cores, without XLA."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 3)
+        patch.setattr(text_generator, "_SMALL", 0)
+        return traced(random_model(models.GPT, tokenizer), tokenizer)
+
+
+def traced(model, tokenizer):
     generator = generation.TextGenerator(model, tokenizer, jit_compile=True)
+    generator.texts.get_concrete_function()
+    return generator
+
+
+def loops_of_many_rows(generator):
+    """Loops over blocks, of which one stands for each part."""
     graph = generator.texts.get_concrete_function().graph
     [choice] = [op for op in graph.get_operations() if op.type == "If"]
     many = graph._get_function(choice.get_attr("else_branch").name).graph
-    found = [op for op in many.get_operations() if op.type.endswith("While")]
-    assert len(found) == loops
+    return [op for op in many.get_operations() if op.type.endswith("While")]
 
 
-@pytest.mark.parametrize("small", [10**6, 0])
-def test_parts_share_no_kernel_that_sums(small, tokenizer, monkeypatch):
+def test_cores_have_parts_of_many_rows_where_that_is_faster(
+    divided, tokenizer, monkeypatch
+):
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(text_generator, "_SMALL", 0)
+    undivided = traced(random_model(models.GRU, tokenizer), tokenizer)
+    assert len(loops_of_many_rows(divided)) == 3
+    assert len(loops_of_many_rows(undivided)) == 1
+
+
+def test_parts_share_no_kernel_that_sums(divided, tokenizer, monkeypatch):
     """Two threads that meet in one when it is new can end the process."""
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    monkeypatch.setattr(text_generator, "_SMALL", small)
-    model = random_model(models.GPT, tokenizer)
-    generator = generation.TextGenerator(model, tokenizer, jit_compile=True)
-    summing, _ = kernel_calls(generator.texts)
+    compiled = traced(random_model(models.GPT, tokenizer), tokenizer)
     # Two norms in each block and one behind them, where parts are kernels.
-    norms = 0 if small else 2 * model.num_layers + 1
-    assert sorted(summing.values()) == [1, 1, 1] + 3 * [norms] * (norms > 0)
+    norms = 2 * divided.model.num_layers + 1
+    for generator, calls in ((compiled, []), (divided, 3 * [norms])):
+        summing, _ = kernel_calls(generator.texts)
+        assert sorted(summing.values()) == [1, 1, 1, *calls]
 
 
 def test_model_that_xla_cannot_compile_is_left_as_it_is(tokenizer):
     model = models.NGram(vocabulary_size=tokenizer.vocabulary_size, order=2)
-    expected, found = (texts(3) for texts in writers(model, tokenizer))
+    expected, found = (
+        writer(model, tokenizer, compiled)(3) for compiled in (False, True)
+    )
     assert found == expected
 
 
-def writers(model, tokenizer, **rules):
-    """What writes so many rows without XLA, and with it."""
+def writer(model, tokenizer, jit_compile, **rules):
+    """What writes so many rows."""
     settings = generation.GenerationSettings(
         temperature=0.7, top_k=5, top_p=0.95, seed=4, **rules
     )
+    generator = generation.TextGenerator(
+        model, tokenizer, settings, jit_compile=jit_compile
+    )
 
-    def writer(jit_compile):
-        generator = generation.TextGenerator(
-            model, tokenizer, settings, jit_compile=jit_compile
+    def texts(rows):
+        prompts = (["", "ab cab", "c"] * 4)[:rows]
+        generated = generator.generate(
+            np.array(prompts, object), max_new_tokens=([9, 40, 0] * 4)[:rows]
         )
+        return generated["text"].numpy().tolist()
 
-        def texts(rows):
-            prompts = (["", "ab cab", "c"] * 4)[:rows]
-            generated = generator.generate(
-                np.array(prompts, object),
-                max_new_tokens=([9, 40, 0] * 4)[:rows],
-            )
-            return generated["text"].numpy().tolist()
-
-        return texts
-
-    return writer(False), writer(True)
+    return texts
 
 
 @pytest.mark.parametrize("kind", [models.GPT, models.GRU])

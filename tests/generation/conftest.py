@@ -84,12 +84,12 @@ class Surfaces(Characters):
         return tf.strings.reduce_join(tf.gather(surfaces, ids), axis=-1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def letters():
     return Characters("abcdefghij")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def alphabet(letters):
     return Alphabet(vocabulary_size=letters.vocabulary_size)
 
@@ -105,7 +105,7 @@ def random_model(kind, tokenizer, **options):
     shape = {"embedding_dim": 5, "units": 12}
     if kind is models.GPT:
         shape = {"embedding_dim": 8, "num_heads": 2, "context": 5}
-        shape["num_layers"] = 2
+        shape |= {"num_layers": 2}
     shape |= options
     model = kind(vocabulary_size=tokenizer.vocabulary_size, **shape)
     model.set_weights([2 * array for array in model.get_weights()])

@@ -1,7 +1,5 @@
 """What an export fixes, in Python, by `generate` and token by token."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -69,8 +67,13 @@ def plain(tokenizer):
     return random_model(models.GRU, tokenizer)
 
 
+@pytest.fixture(scope="module")
+def free(plain, tokenizer):
+    return generation.TextGenerator(plain, tokenizer)
+
+
 @pytest.mark.parametrize("name", RULES)
-def test_rules_hold_as_in_the_reference(name, plain, tokenizer):
+def test_rules_hold_as_in_the_reference(name, plain, free, tokenizer):
     settings = GenerationSettings(**RULES[name])
     completions, reasons = expected(weights_of(plain), RULES[name])
     generator = generation.TextGenerator(plain, tokenizer, settings)
@@ -79,30 +82,29 @@ def test_rules_hold_as_in_the_reference(name, plain, tokenizer):
     assert texts(generated["finish_reason"]) == reasons
     sizes = [len(completion) for completion in completions]
     assert generated["num_tokens"].numpy().tolist() == sizes
-    free = generation.TextGenerator(plain, tokenizer)
     changed = free.generate(PROMPTS, max_new_tokens=STEPS, **CALL)
     assert texts(changed["completion"]) != completions
     # Token by token the text is the same.
-    one_step = generation.OneStep(plain, tokenizer, settings)
+    one_step = generation.OneStep(
+        plain, tokenizer, settings, reads_as=generator
+    )
     outputs, states = one_step.generate_one_step(PROMPTS, **CALL)
     joined = outputs
     for _ in range(STEPS - 1):
         outputs, states = one_step.generate_one_step(outputs, states, **CALL)
         joined += outputs
     assert texts(joined) == completions
+    # Of other prompts too, and there are no traces but one.
+    for prompts in (["a"], ["", "b", "c" * 900], ["ab c"] * 7):
+        generator.generate(prompts, max_new_tokens=3)
+    assert generator.texts.experimental_get_tracing_count() == 1
 
 
-@pytest.fixture(scope="module", params=["penalty", "all"])
-def exported(request, plain, tokenizer, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("constrained")
-    settings = GenerationSettings(**RULES[request.param])
-    path = generation.export(plain, tokenizer, folder, settings)
-    return RULES[request.param], tf.saved_model.load(path)
-
-
-def test_export_keeps_the_rules(exported, plain):
-    rules, loaded = exported
-    completions, reasons = expected(weights_of(plain), rules)
+def test_export_keeps_the_rules(plain, tokenizer, tmp_path):
+    settings = GenerationSettings(**RULES["all"])
+    path = generation.export(plain, tokenizer, tmp_path, settings)
+    loaded = tf.saved_model.load(path)
+    completions, reasons = expected(weights_of(plain), RULES["all"])
     call = {name: tf.constant(value) for name, value in CALL.items()}
     generated = loaded.signatures["generate"](
         prompt=tf.constant(PROMPTS), max_new_tokens=tf.constant(STEPS), **call
@@ -167,10 +169,15 @@ def test_limit_of_a_prompts_bytes_holds_wherever_one_is_read(plain, tokenizer):
     settings = GenerationSettings(prompt_bytes_limit=5, max_new_tokens=2)
     fits, long = ["a", "日bc"], ["a", "日abc"]  # 5 bytes and 6
     scorer = generation.TextScorer(plain, tokenizer, prompt_bytes_limit=5)
+    one_step = generation.OneStep(plain, tokenizer, settings)
+    generator, beams = (
+        kind(plain, tokenizer, settings, reads_as=one_step)
+        for kind in (generation.TextGenerator, generation.BeamGenerator)
+    )
     for read in (
-        generation.TextGenerator(plain, tokenizer, settings).generate,
-        generation.BeamGenerator(plain, tokenizer, settings).search,
-        generation.OneStep(plain, tokenizer, settings).generate_one_step,
+        generator.generate,
+        beams.search,
+        one_step.generate_one_step,
         scorer.next_token_probabilities,
     ):
         read(fits)
@@ -181,31 +188,23 @@ def test_limit_of_a_prompts_bytes_holds_wherever_one_is_read(plain, tokenizer):
 
 
 @pytest.mark.parametrize("on_oov", ["unk", "drop", "error"])
-def test_what_the_vocabulary_lacks(on_oov, plain, tokenizer):
-    settings = GenerationSettings(on_oov=on_oov, max_new_tokens=8, seed=3)
-    generator = generation.TextGenerator(plain, tokenizer, settings)
-    asked = dataclasses.replace(settings, on_oov="unk")
-    usual = generation.TextGenerator(plain, tokenizer, asked)
-    known = usual.generate("abc")["completion"]
-    assert generator.generate("abc")["completion"] == known
+def test_what_the_vocabulary_lacks(on_oov, plain, free, tokenizer):
+    generator, call = free, {"max_new_tokens": 8, "seed": 3}
+    if on_oov != free.settings.on_oov:
+        settings = GenerationSettings(on_oov=on_oov)
+        generator = generation.TextGenerator(plain, tokenizer, settings)
+    known, unknown = (
+        free.generate(text, **call)["completion"] for text in ("abc", "a∞bc")
+    )
+    assert known != unknown
+    assert generator.generate("abc", **call)["completion"] == known
     if on_oov == "error":
         with pytest.raises(
             tf.errors.InvalidArgumentError,
             match=r"vocabulary lacks.*pieces=\] \[1\] \[∞\]",
         ):
-            generator.generate("a∞bc")
+            generator.generate("a∞bc", **call)
         return
-    generated = generator.generate("a∞bc")
+    generated = generator.generate("a∞bc", **call)
     assert generated["text"].numpy().startswith("a∞bc".encode())
-    same = generated["completion"] == (
-        known if on_oov == "drop" else usual.generate("a∞bc")["completion"]
-    )
-    assert same
-
-
-def test_one_trace_serves_all_sizes(plain, tokenizer):
-    settings = GenerationSettings(**RULES["all"])
-    generator = generation.TextGenerator(plain, tokenizer, settings)
-    for prompts in (["a"], ["", "b", "c" * 900], ["ab c"] * 7):
-        generator.generate(prompts, max_new_tokens=3)
-    assert generator.texts.experimental_get_tracing_count() == 1
+    assert generated["completion"] == (known if on_oov == "drop" else unknown)

@@ -19,14 +19,15 @@ def test_versions_count_up_and_are_whole(
     folder = tmp_path / "saved_models" / "small"
     (folder / "9").mkdir(parents=True)
     (folder / "notes").mkdir()
-    path = generation.export(model, tokenizer, folder)
-    assert path == folder / "10"
+    room = iter([True, False])
 
-    def save_half(servable, directory, signatures):
+    def save(servable, directory, signatures):
         (directory / "saved_model.pb").write_bytes(b"half")
-        raise OSError("disk full")
+        if not next(room):
+            raise OSError("disk full")
 
-    monkeypatch.setattr(tf.saved_model, "save", save_half)
+    monkeypatch.setattr(tf.saved_model, "save", save)
+    assert generation.export(model, tokenizer, folder) == folder / "10"
     with pytest.raises(OSError, match="disk full"):
         generation.export(model, tokenizer, folder)
     names = sorted(entry.name for entry in folder.iterdir())
@@ -43,8 +44,9 @@ def test_settings_of_the_export_are_kept(path):
 
 def test_what_signatures_share_is_traced_once(tokenizer, tmp_path, monkeypatch):
     """A save traces anew what was traced before it, if it is let to."""
-    lengths, steps = [], []
+    lengths, steps, cut = [], [], []
     call, new_ids = models.GRU.call, generation.OneStep._new_ids
+    tokenize = type(tokenizer).tokenize
 
     def counted_call(self, ids, *arguments, **keywords):
         lengths.append(ids.shape[1])
@@ -54,11 +56,17 @@ def test_what_signatures_share_is_traced_once(tokenizer, tmp_path, monkeypatch):
         steps.append(arguments)
         return new_ids(self, *arguments)
 
+    def counted_tokenize(self, text):
+        cut.append(text)
+        return tokenize(self, text)
+
     model = random_model(models.GRU, tokenizer)
     monkeypatch.setattr(models.GRU, "call", counted_call)
     monkeypatch.setattr(generation.OneStep, "_new_ids", counted_step)
+    monkeypatch.setattr(type(tokenizer), "tokenize", counted_tokenize)
     generation.export(model, tokenizer, tmp_path)
     assert len(steps) == 1
+    assert len(cut) == 2  # of all signatures, and of unknown_pieces
     # Prompts in chunks, the scores of chunks, and a single position.
     assert sorted(lengths, key=str) == [1, None, None]
 

@@ -5,14 +5,14 @@ from tests.generation.conftest import PROMPTS, Alphabet, Surfaces
 from tflm import generation
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pairs():
     """Says `ab` for a single id, which are two when they are read."""
     model = Alphabet(vocabulary_size=7, always=6)
     return generation.OneStep(model, Surfaces("abc", ["a", "b", "ab"]))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def spelling(alphabet, letters):
     settings = generation.GenerationSettings(temperature=0.0)
     return generation.OneStep(alphabet, letters, settings)

@@ -16,7 +16,7 @@ from tflm import generation, models
 CELLS = {models.GRU: reference.gru, models.LSTM: reference.lstm}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def spelling(alphabet, letters):
     settings = generation.GenerationSettings(temperature=0.0)
     return generation.TextGenerator(alphabet, letters, settings)
@@ -168,12 +168,12 @@ def test_character_begun_in_the_prompt_is_whole_in_the_text():
     assert generated["completion"] == "\ufffd".encode()
 
 
-def test_one_trace_serves_all_calls(model, tokenizer):
-    generator = generation.TextGenerator(model, tokenizer)
+def test_one_trace_serves_all_calls(text_generator):
+    generate = text_generator.generate
     for prompts in ("a", ["", "b"], ["ab c" * 200], ["c"] * 9):
-        generator.generate(prompts, max_new_tokens=2)
-    generator.generate("a", max_new_tokens=[1], temperature=0.5, seed=[3])
-    assert generator.texts.experimental_get_tracing_count() == 1
+        generate(prompts, max_new_tokens=2)
+    generate("a", max_new_tokens=[1], temperature=0.5, seed=[3])
+    assert text_generator.texts.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.parametrize(

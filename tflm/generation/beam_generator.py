@@ -111,7 +111,8 @@ class BeamGenerator(Generator):
                 f"`method` {method} takes no {', '.join(settings)}"
             )
         rows = tf.reshape(prompts, [-1])  # [B]
-        found = self.searches[method](rows, **self.tensors(given))
+        with self.turn():
+            found = self.searches[method](rows, **self.tensors(given))
         return like_rows(prompts, found)
 
     def _search(

@@ -84,14 +84,16 @@ class ChoiceTable(TextGenerator):
         prompts = strings("prompt", [prompt])
         limits = self._limits(given.pop("max_new_tokens"), tf.size(prompts))
         rows = sampling.row_settings(1, **given)
-        written = self._written(prompts, limits, *rows)
+        with self.turn():
+            written = self._written(prompts, limits, *rows)
         drawn = written["ids"].to_list()[0]
         if written["finish_reason"] == b"end":
             drawn.append(self.tokenizer.end_id)
         last, state = self.read_prompts(prompts)
         follows, steps = prompts, []
         for id_ in drawn:
-            shares, state = self._shares(last, state, rows)
+            with self.turn():
+                shares, state = self._shares(last, state, rows)
             steps.append(self._listed(shares, id_, k, follows))
             last = tf.constant([id_], tf.int32)
             follows = tf.strings.join(

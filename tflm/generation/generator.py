@@ -1,6 +1,8 @@
 """What one step, a whole text and a beam share. Axes: B batch, V vocabulary."""
 
+import contextlib
 import functools
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,12 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from tflm import sampling
-from tflm.generation.reader import Reader, checked, like
+from tflm.generation.reader import TEXTS, Reader, checked, like, traced
 from tflm.generation.stop_strings import StopStrings
 from tflm.generation_settings import GenerationSettings
 from tflm.layers.fused import fused
 from tflm.models import LanguageModel, State
 from tflm.tokenizers import Tokenizer
+
+# Threads that meet in a new kernel may end the process, see `fused_by_part`.
+_TURNS = threading.RLock()
 
 
 class Generator(Reader):
@@ -32,8 +37,9 @@ class Generator(Reader):
             traced once, and stands once in an export.
         jit_compile: bool. Whether tokens are read and drawn in a kernel made
             by XLA, where that works: some seconds are lost at first, and few
-            rows, or any of a small model, are then several times as fast. Not
-            for an export. Default False.
+            rows, or any of a small model, are then several times as fast.
+            Calls of several threads take turns. Not for an export. Default
+            False.
 
     Raises:
         ValueError: If model and tokenizer differ in the number of ids, or if
@@ -89,17 +95,16 @@ class Generator(Reader):
         )
 
     @functools.cached_property
-    def continuation(self) -> tf.types.experimental.PolymorphicFunction:
+    def continuation(self) -> Callable[[tf.RaggedTensor, tf.Tensor], tf.Tensor]:
         """The text of ids [B,(T)] behind texts [B], for a graph."""
         if isinstance(self._reads_as, Generator):
             return self._reads_as.continuation
         ids = tf.RaggedTensorSpec([None, None], tf.int32)
-        follows = tf.TensorSpec([None], tf.string)
-        return tf.function(
-            self.tokenizer.continuation,
-            input_signature=[ids, follows],
-            autograph=False,
-        )
+        return traced(self.tokenizer.continuation, ids, TEXTS)
+
+    def turn(self) -> contextlib.AbstractContextManager:
+        """What a call has to itself while it computes."""
+        return _TURNS if self.jit_compile else contextlib.nullcontext()
 
     def tensors(self, settings: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Settings by name as tensors of their types, defaults for None."""

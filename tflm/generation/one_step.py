@@ -97,7 +97,8 @@ class OneStep(Generator):
             "top_p": top_p,
             "seed": seed,
         }
-        return self.step(inputs, states, **self.tensors(settings))
+        with self.turn():
+            return self.step(inputs, states, **self.tensors(settings))
 
     def initial_state(self, batch_size: int | tf.Tensor) -> State:
         """The states of `batch_size` new rows: tensors by name, all zeros."""

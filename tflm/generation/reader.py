@@ -14,6 +14,7 @@ from tflm.tokenizers import Tokenizer
 
 # Tokens of a prompt read at once: long prompts need no more memory than this.
 CHUNK = 256
+TEXTS = tf.TensorSpec([None], tf.string)
 
 
 class Reader(tf.Module):
@@ -68,7 +69,7 @@ class Reader(tf.Module):
         """The state after ids [B,C] where `mask` [B,C], for a graph."""
         if self._reads_as is not None:
             return self._reads_as.read_chunk
-        return self._traced(self._read_chunk, [None, None])
+        return self._traced_reading(self._read_chunk, [None, None])
 
     @functools.cached_property
     def read_position(self) -> Callable[..., tuple[tf.Tensor, State]]:
@@ -78,21 +79,17 @@ class Reader(tf.Module):
         """
         if self._reads_as is not None:
             return self._reads_as.read_position
-        return self._traced(self._read_position, [None])
+        return self._traced_reading(self._read_position, [None])
 
     @functools.cached_property
-    def tokenize(self) -> tf.types.experimental.PolymorphicFunction:
+    def tokenize(self) -> Callable[[tf.Tensor], tf.RaggedTensor]:
         """The ids of texts [B], ragged [B,(T)], for a graph."""
         if self._reads_as is not None:
             return self._reads_as.tokenize
-        return tf.function(
-            self.tokenizer.tokenize,
-            input_signature=[tf.TensorSpec([None], tf.string)],
-            autograph=False,
-        )
+        return traced(self.tokenizer.tokenize, TEXTS)
 
     @functools.cached_property
-    def text_behind(self) -> tf.types.experimental.PolymorphicFunction:
+    def text_behind(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """The text of single tokens [B] behind a text [B]; END's is empty."""
         if self._reads_as is not None:
             return self._reads_as.text_behind
@@ -101,19 +98,15 @@ class Reader(tf.Module):
             text = self.tokenizer.continuation(ids[:, tf.newaxis], follows)
             return tf.where(ids == self.tokenizer.end_id, "", text)
 
-        ids = tf.TensorSpec([None], tf.int32)
-        follows = tf.TensorSpec([None], tf.string)
-        return tf.function(
-            text_behind, input_signature=[ids, follows], autograph=False
-        )
+        return traced(text_behind, tf.TensorSpec([None], tf.int32), TEXTS)
 
-    def _traced(self, function: Callable, shape: list[None]) -> Callable:
-        """A trace: a save would make its own of one that is made for calls."""
+    def _traced_reading(
+        self, function: Callable, shape: list[None]
+    ) -> Callable:
         ids = tf.TensorSpec(shape, tf.int32)
         mask = tf.TensorSpec(shape, tf.bool)
         states = any_rows(self.model.get_initial_state(1))
-        traced = tf.function(function, autograph=False)
-        return traced.get_concrete_function(ids, mask, states)
+        return traced(function, ids, mask, states)
 
     def _prompt_ids(self, prompt: tf.Tensor) -> tf.RaggedTensor:
         """START and the ids of prompts [B], as ids [B,(T)]."""
@@ -188,6 +181,12 @@ class Reader(tf.Module):
             return_state=True,
             training=False,
         )
+
+
+def traced(function: Callable, *specs: Any) -> Callable:
+    """A trace: a save would make its own of one that is made for calls."""
+    function = tf.function(function, autograph=False)
+    return function.get_concrete_function(*specs)
 
 
 def checked(value: tf.Tensor, holds: tf.Tensor, *message: Any) -> tf.Tensor:

@@ -100,7 +100,9 @@ class TextGenerator(Generator):
             "seed": seed,
         }
         rows = tf.reshape(prompts, [-1])  # [B]
-        return like_rows(prompts, self.texts(rows, **self.tensors(settings)))
+        with self.turn():
+            generated = self.texts(rows, **self.tensors(settings))
+        return like_rows(prompts, generated)
 
     def _texts(
         self,
