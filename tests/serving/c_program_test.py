@@ -8,21 +8,13 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tests.generation.conftest import VOCABULARY, random_model
-from tflm import generation, models
-from tflm.tokenizers import Characters, SentencePiece, Words
+from tests.serving.conftest import KINDS
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 LIBRARIES = Path(tf.sysconfig.get_lib())
 SOURCE = Path(__file__).with_name("run_export.c")
 PLACES = ("prompt", "max_new_tokens", "temperature", "top_k", "top_p", "seed")
 TOKENS, SEED = 15, 3
-ROSE = ["a rose is a rose", "who is that ?"]
-KINDS = {
-    "characters": lambda: Characters(VOCABULARY),
-    "words": lambda: Words(["\n", "a", "rose", "is", "that", "who"]),
-    "unigram": lambda: SentencePiece.train(ROSE),
-}
 
 pytestmark = pytest.mark.skipif(
     COMPILER is None, reason="there is no C compiler"
@@ -39,6 +31,9 @@ def program(tmp_path_factory):
     if missing := [name for name in found if not Path(name).exists()]:
         pytest.skip(f"TensorFlow has no C library here: {missing}")
     command = [COMPILER, "-std=c11", "-Wall", "-Werror", f"-I{headers}"]
+    if shutil.which("ld.gold"):
+        # The library has a gigabyte, which GNU's usual linker reads for long.
+        command.append("-fuse-ld=gold")
     linked = [*found, f"-Wl,-rpath,{LIBRARIES}"]
     subprocess.run([*command, SOURCE, *linked, "-o", path], check=True)
     return path
@@ -53,54 +48,43 @@ def places(export):
     return "\n".join([*names, *(signature.inputs[n].name for n in PLACES)])
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def exported(request, tmp_path_factory):
-    """What writes the texts to expect, and the export, moved elsewhere."""
-    tokenizer = KINDS[request.param]()
-    model = random_model(models.GRU, tokenizer)
-    folder = tmp_path_factory.mktemp("exported")
-    path = generation.export(model, tokenizer, folder / "versions")
-    moved = Path(shutil.move(path, folder / "moved"))
-    return generation.TextGenerator(model, tokenizer), moved
-
-
-def run(program, generator, path, prompt, tokens):
+def run(program, made, prompts, tokens):
+    path, generator, _ = made
+    library = library_of(generator.tokenizer)
     return subprocess.run(
-        [
-            program,
-            *(str(path), prompt, str(tokens), str(SEED)),
-            *libraries_of(generator.tokenizer),
-        ],
+        [program, path, library, str(tokens), str(SEED), *prompts],
         input=places(path).encode(),
         capture_output=True,
         env={},  # no path on which a Python could be found
     )
 
 
-def test_text_is_that_of_the_model(exported, program):
-    generator, path = exported
-    for prompt in ("", "a rose: 日é"):
-        written = generator.generate(
-            prompt, max_new_tokens=TOKENS, temperature=1.0, seed=SEED
-        )
-        ended = run(program, generator, path, prompt, TOKENS)
-        assert ended.returncode == 0, ended.stderr.decode()[-2000:]
-        assert ended.stdout == written["text"].numpy()
-        assert len(ended.stdout) > len(prompt.encode())
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_are_those_of_the_model(made, kind, program):
+    prompts = ["", "a rose: 日é"]
+    written = made(kind).generator.generate(
+        prompts, max_new_tokens=TOKENS, temperature=1.0, seed=SEED
+    )
+    ended = run(program, made(kind), prompts, TOKENS)
+    assert ended.returncode == 0, ended.stderr.decode()[-2000:]
+    texts = written["text"].numpy().tolist()
+    assert ended.stdout == b"".join(text + b"\0" for text in texts)
+    for prompt, text in zip(prompts, texts, strict=True):
+        assert len(text) > len(prompt.encode())
 
 
-def test_invalid_setting_says_its_rule(exported, program):
-    ended = run(program, *exported, "a", -1)
+def test_invalid_setting_says_its_rule(made, program):
+    ended = run(program, made("characters"), ["a"], -1)
     assert ended.returncode == 1
     assert b"`max_new_tokens` must be from 0 to" in ended.stderr
 
 
-def libraries_of(tokenizer):
+def library_of(tokenizer):
     """TF-Text's operations of the tokenizer, as a library to load."""
     if not tokenizer.op_libraries:
-        return []
+        return ""
     import tensorflow_text
 
     folder = Path(tensorflow_text.__file__).parent
     [library] = folder.glob("**/_sentencepiece_tokenizer.so")
-    return [str(library)]
+    return library

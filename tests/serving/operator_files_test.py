@@ -11,27 +11,19 @@ import yaml
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from tests.generation.conftest import EXPORT_SETTINGS, random_model, texts
-from tflm import generation, models, serving
-from tflm.tokenizers import Characters
+from tests.generation.conftest import texts
+from tests.serving.conftest import SETTINGS
+from tflm import serving
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    tokenizer = Characters("abc")
-    model = random_model(models.GRU, tokenizer)
-    folder = tmp_path_factory.mktemp("tale")
-    return generation.export(model, tokenizer, folder, EXPORT_SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def loaded(path):
-    return tf.saved_model.load(path)
+def loaded(made):
+    return tf.saved_model.load(made("characters").path)
 
 
 @pytest.fixture
-def folder(path):
-    return serving.write_operator_files(path.parent, "tale", EXPORT_SETTINGS)
+def folder(tmp_path):
+    return serving.write_operator_files(tmp_path, "tale", SETTINGS)
 
 
 def test_configuration_is_that_of_the_proto(folder):

@@ -1,83 +1,122 @@
 """An export that differs from its model is refused; each test changes one."""
 
+import contextlib
+import copy
 import dataclasses
+import io
 import json
+import runpy
 import shutil
 import signal
 import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import tensorflow as tf
 
-from tests.generation.conftest import random_model
-from tflm import generation, models, serving
-from tflm.generation import GenerationSettings
-from tflm.tokenizers import SentencePiece, Words
+from tflm import generation, serving
+from tflm.serving import proof
 
-WORDS = ["\n", "a", "rose", "is", "that", "who"]
-SETTINGS = GenerationSettings(
-    max_new_tokens=6,
-    temperature=0.7,
-    seed=5,
-    stop=("who",),
-    min_p=0.01,
-    max_new_tokens_limit=50,
-    prompt_bytes_limit=5000,
-)
+
+class Proven(NamedTuple):
+    """A right export, and what its process was asked and has answered."""
+
+    path: Path
+    request: dict[str, Any]
+    answers: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
-    return Words(WORDS)
+def words(made):
+    return made("words")
 
 
 @pytest.fixture(scope="module")
-def model(tokenizer):
-    return random_model(models.GRU, tokenizer)
+def proven(words, tmp_path_factory):
+    path, generator, scorer = words
+    right = shutil.copytree(path, tmp_path_factory.mktemp("right") / "copy")
+    process, noted = proof._fresh_process, []
+
+    @contextlib.contextmanager
+    def noting(export):
+        with process(export) as ask:
+
+            def ask_and_note(request):
+                noted.extend([request, ask(request)])
+                return noted[-1]
+
+            yield ask_and_note
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proof, "_fresh_process", noting)
+        serving.prove(right, generator, scorer)
+    return Proven(right, *noted)
 
 
-@pytest.fixture(scope="module")
-def generator(model, tokenizer):
-    return generation.TextGenerator(model, tokenizer, SETTINGS)
+def begin_no_process(monkeypatch, answer):
+    @contextlib.contextmanager
+    def process(export):
+        yield lambda request: answer(export, request)
 
-
-@pytest.fixture(scope="module")
-def scorer(model, tokenizer):
-    return generation.TextScorer(model, tokenizer)
-
-
-@pytest.fixture(scope="module")
-def made(model, tokenizer, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("made")
-    return generation.export(model, tokenizer, folder, SETTINGS)
+    monkeypatch.setattr(proof, "_fresh_process", process)
 
 
 @pytest.fixture
-def copy(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "copy")
+def answers(proven, monkeypatch):
+    """What the process has said, to be changed, is what is said again."""
+    said = dict(proven.answers)
+
+    def answer(export, request):
+        assert request == proven.request
+        return said
+
+    begin_no_process(monkeypatch, answer)
+    return said
 
 
-def refused_in_export(folder, message, model, tokenizer, check):
-    with pytest.raises(ValueError, match=f"(?s){message}"):
-        generation.export(model, tokenizer, folder, SETTINGS, check=check)
-    assert list(folder.iterdir()) == []  # nothing half-proven is left
+@pytest.fixture
+def asked_here(monkeypatch):
+    """The script is run by this process, which has imported TensorFlow."""
+
+    def answer(export, request):
+        said = io.StringIO()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["", str(export)])
+            patch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
+            patch.setattr(sys, "stdout", said)
+            patch.setitem(sys.modules, "tflm", None)
+            runpy.run_path(str(proof._SCRIPT), run_name="__main__")
+        return json.loads(said.getvalue())
+
+    begin_no_process(monkeypatch, answer)
 
 
-def test_export_that_is_right_leaves_its_report(copy, generator, scorer):
-    serving.prove(copy, generator, scorer)
-    report = json.loads((copy / serving.REPORT_FILE).read_text())
+@pytest.fixture
+def changed(words, tmp_path):
+    """A copy of the export, to be changed."""
+    return shutil.copytree(words.path, tmp_path / "changed")
+
+
+def refused(message):
+    return pytest.raises(ValueError, match=f"(?s){message}")
+
+
+def test_export_that_is_right_leaves_its_report(proven, words):
+    report = json.loads((proven.path / serving.REPORT_FILE).read_text())
     assert report["op_libraries"] == []
     assert report["tensorflow"] == tf.__version__
+    generate = words.generator.generate
     for call, texts in zip(report["settings"], report["texts"], strict=True):
-        made = generator.generate(report["prompts"], **call)["text"].numpy()
+        made = generate(report["prompts"], **call)["text"].numpy()
         assert [text.decode() for text in made] == texts
     assert len(report["prompts"]) > 2
     assert len({str(texts) for texts in report["texts"]}) > 2
 
 
-def test_no_process_is_left_behind_an_error(
-    copy, generator, scorer, monkeypatch
-):
+def test_no_process_is_left_behind_an_error(changed, words, monkeypatch):
     begun = []
 
     def fail(*unused, **settings):
@@ -89,74 +128,91 @@ def test_no_process_is_left_behind_an_error(
             begun.append(self)
 
     monkeypatch.setattr(subprocess, "Popen", Noted)
-    monkeypatch.setattr(generator, "generate", fail)
+    monkeypatch.setattr(words.generator, "generate", fail)
     with pytest.raises(KeyError):
-        serving.prove(copy, generator, scorer)
+        serving.prove(changed, words.generator, words.scorer)
     assert [process.poll() for process in begun] == [-signal.SIGKILL]
 
 
-def test_flipped_weight_is_refused(tmp_path, model, tokenizer, monkeypatch):
-    save = tf.saved_model.save
+def flip_weight(export):
+    """Writes another bias of one word into the export's weights."""
+    prefix = str(export / "variables/variables")
+    reader = tf.train.load_checkpoint(prefix)
+    names = sorted(reader.get_variable_to_shape_map())
+    tensors = {name: reader.get_tensor(name) for name in names}
+    bias = tensors[max(name for name in names if name.startswith("weights/"))]
+    bias[5] = 30 - bias[5]
+    tf.raw_ops.SaveV2(
+        prefix=prefix,
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=list(tensors.values()),
+    )
+
+
+@pytest.mark.usefixtures("asked_here")
+def test_flipped_weight_is_refused(changed, words, tmp_path, monkeypatch):
+    flip_weight(changed)
 
     def save_flipped(servable, directory, signatures):
-        weight = servable.weights[-1]
-        kept = weight.numpy()
-        flipped = kept.copy()
-        flipped[5] = 30 - flipped[5]  # the bias of one word
-        weight.assign(flipped)
-        save(servable, directory, signatures)
-        weight.assign(kept)
-
-    monkeypatch.setattr(tf.saved_model, "save", save_flipped)
-    message = "the text behind .* differs"
-    refused_in_export(tmp_path, message, model, tokenizer, serving.prove)
-
-
-def test_changed_line_of_the_vocabulary_is_refused(
-    tmp_path, model, generator, scorer
-):
-    other = Words([*WORDS[:2], "lily", *WORDS[3:]])
+        shutil.copytree(changed, directory, dirs_exist_ok=True)
 
     def check(export, *unused):
-        serving.prove(export, generator, scorer)
+        serving.prove(export, words.generator, words.scorer)
 
-    message = "the text behind .* differs"
-    refused_in_export(tmp_path, message, model, other, check)
-
-
-def test_changed_default_is_refused(copy, generator, scorer):
-    file = copy / "assets.extra/generation.json"
-    values = json.loads(file.read_text())
-    file.write_text(json.dumps({**values, "temperature": 0.8}))
-    message = "the setting temperature differs. Expected: 0.7. Received: 0.8"
-    with pytest.raises(ValueError, match=message):
-        serving.prove(copy, generator, scorer)
-
-
-def test_other_default_of_the_graph_is_refused(copy, model, tokenizer, scorer):
-    other = dataclasses.replace(SETTINGS, seed=6)
-    generator = generation.TextGenerator(model, tokenizer, other)
-    with pytest.raises(ValueError, match="text behind .*'seed': 6.* differs"):
-        serving.prove(copy, generator, scorer)
+    monkeypatch.setattr(tf.saved_model, "save", save_flipped)
+    generator, folder = words.generator, tmp_path / "versions"
+    with refused("the text behind .* differs"):
+        generation.export(
+            generator.model,
+            generator.tokenizer,
+            folder,
+            generator.settings,
+            check=check,
+        )
+    assert list(folder.iterdir()) == []  # nothing half-proven is left
 
 
-def test_export_that_does_not_load_is_refused(copy, generator, scorer):
-    [data] = (copy / "variables").glob("*.data*")
+@pytest.mark.usefixtures("asked_here")
+def test_changed_word_of_the_vocabulary_is_refused(changed, words):
+    graph = changed / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes().replace(b"rose", b"lily"))
+    with refused("the text behind .* differs.*rose.*lily"):
+        serving.prove(changed, words.generator, words.scorer)
+
+
+def test_changed_default_is_refused(answers, words):
+    answers["settings"] = {**answers["settings"], "temperature": 0.8}
+    with refused("setting temperature differs. Expected: 0.7. Received: 0.8"):
+        serving.prove(Path(), words.generator, words.scorer)
+
+
+def test_other_default_of_the_graph_is_refused(answers, words):
+    other = copy.copy(words.generator)
+    other.settings = dataclasses.replace(other.settings, seed=6)
+    with refused("text behind .*'seed': 6.* differs"):
+        serving.prove(Path(), other, words.scorer)
+
+
+def test_export_that_does_not_load_is_refused(changed, words):
+    [data] = (changed / "variables").glob("*.data*")
     data.write_bytes(data.read_bytes()[:-40])
-    with pytest.raises(ValueError, match="load in a process without tflm"):
-        serving.prove(copy, generator, scorer)
+    with refused("load in a process without tflm"):
+        serving.prove(changed, words.generator, words.scorer)
 
 
-def test_subwords_name_the_library_that_they_need(tmp_path):
-    tokenizer = SentencePiece.train(["a rose is a rose"] * 3)
-    model = random_model(models.GRU, tokenizer)
-    path = generation.export(model, tokenizer, tmp_path, check=serving.prove)
+def test_subwords_name_the_library_that_they_need(made, tmp_path):
+    path, generator, scorer = made("unigram")
+    path = shutil.copytree(path, tmp_path / "unigram")
+    serving.prove(path, generator, scorer)
     report = json.loads((path / serving.REPORT_FILE).read_text())
     assert report["op_libraries"] == ["tensorflow_text"]
 
 
-def test_other_score_is_refused(copy, generator, tokenizer):
-    other = random_model(models.LSTM, tokenizer)
-    scorer = generation.TextScorer(other, tokenizer)
-    with pytest.raises(ValueError, match="the score of .* differs"):
-        serving.prove(copy, generator, scorer)
+def test_other_score_is_refused(answers, words):
+    def score(texts):
+        return {"log_prob": 1.01 * words.scorer.score(texts)["log_prob"]}
+
+    other = types.SimpleNamespace(score=score)
+    with refused("the score of .* differs"):
+        serving.prove(Path(), words.generator, other)

@@ -1,9 +1,9 @@
-// Continues a prompt with an export, through TensorFlow's C library alone.
+// Continues prompts with an export, through TensorFlow's C library alone.
 //
-//     run_export EXPORT PROMPT TOKENS SEED [LIBRARY]
+//     run_export EXPORT LIBRARY TOKENS SEED PROMPT...
 //
-// LIBRARY is a library of operations that the export needs. The text goes to
-// standard output.
+// LIBRARY is a library of operations that the export needs, or empty. The texts
+// go to standard output, a NUL behind each.
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +23,14 @@ static TF_Tensor* number(TF_DataType type, const void* value) {
   return tensor;
 }
 
-static TF_Tensor* strings(const char* text) {
-  const int64_t rows[] = {1};
+static TF_Tensor* strings(int64_t rows, char** texts) {
   TF_Tensor* tensor =
-      TF_AllocateTensor(TF_STRING, rows, 1, sizeof(TF_TString));
+      TF_AllocateTensor(TF_STRING, &rows, 1, rows * sizeof(TF_TString));
   TF_TString* string = TF_TensorData(tensor);
-  TF_TString_Init(string);
-  TF_TString_Copy(string, text, strlen(text));
+  for (int64_t i = 0; i < rows; ++i) {
+    TF_TString_Init(string + i);
+    TF_TString_Copy(string + i, texts[i], strlen(texts[i]));
+  }
   return tensor;
 }
 
@@ -45,9 +46,9 @@ static TF_Output place(TF_Graph* graph, char* name) {
 enum { OUTPUT, PROMPT, MOST, TEMPERATURE, TOP_K, TOP_P, SEED, PLACES };
 
 int main(int count, char** arguments) {
-  if (count < 5) return 2;
+  if (count < 6) return 2;
   TF_Status* status = TF_NewStatus();
-  if (count > 5) TF_LoadLibrary(arguments[5], status);
+  if (*arguments[2]) TF_LoadLibrary(arguments[2], status);
   check(status);
   TF_Graph* graph = TF_NewGraph();
   TF_SessionOptions* options = TF_NewSessionOptions();
@@ -65,15 +66,18 @@ int main(int count, char** arguments) {
   int32_t most = atoi(arguments[3]), top_k = 0, seed = atoi(arguments[4]);
   float temperature = 1, top_p = 1;
   TF_Tensor* values[] = {
-      strings(arguments[2]),          number(TF_INT32, &most),
-      number(TF_FLOAT, &temperature), number(TF_INT32, &top_k),
-      number(TF_FLOAT, &top_p),       number(TF_INT32, &seed)};
+      strings(count - 5, arguments + 5), number(TF_INT32, &most),
+      number(TF_FLOAT, &temperature),    number(TF_INT32, &top_k),
+      number(TF_FLOAT, &top_p),          number(TF_INT32, &seed)};
   TF_Tensor* text = NULL;
   TF_SessionRun(session, NULL, places + 1, values, PLACES - 1, places, &text,
                 1, NULL, 0, NULL, status);
   check(status);
   const TF_TString* string = TF_TensorData(text);
-  fwrite(TF_TString_GetDataPointer(string), 1, TF_TString_GetSize(string),
-         stdout);
+  for (int64_t i = 0; i < TF_Dim(text, 0); ++i, ++string) {
+    fwrite(TF_TString_GetDataPointer(string), 1, TF_TString_GetSize(string),
+           stdout);
+    putchar('\0');
+  }
   return 0;
 }

@@ -1,21 +1,19 @@
+import dataclasses
+
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tests.generation.conftest import random_model
-from tflm import generation, models, serving
-from tflm.generation import GenerationSettings
-from tflm.tokenizers import Characters
+from tests.serving.conftest import SETTINGS
+from tflm import serving
+from tflm.serving import warm_up
 
 
-def test_records_are_requests_that_the_export_answers(tmp_path):
-    tokenizer = Characters("abc")
-    model = random_model(models.GRU, tokenizer)
-    settings = GenerationSettings(max_new_tokens_limit=3, max_new_tokens=3)
-
-    path = generation.export(model, tokenizer, tmp_path, settings)
-    serving.write_warm_up(path, "tale", settings)
-    loaded = tf.saved_model.load(path)
-    file = path / "assets.extra/tf_serving_warmup_requests"
+def test_records_are_requests_that_the_export_answers(made, tmp_path):
+    loaded = tf.saved_model.load(made("characters").path)
+    file = tmp_path / warm_up.WARM_UP_FILE
+    file.parent.mkdir()
+    settings = dataclasses.replace(SETTINGS, max_new_tokens_limit=7)
+    serving.write_warm_up(tmp_path, "tale", settings)
     answered = []
     for record in tf.data.TFRecordDataset(str(file)):
         log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
@@ -27,6 +25,7 @@ def test_records_are_requests_that_the_export_answers(tmp_path):
             for name, tensor in request.inputs.items()
         }
         assert all(tensor.shape == [1] for tensor in inputs.values())
+        assert inputs.get("max_new_tokens", [0])[0] <= 7
         answered.append(name)
         assert loaded.signatures[name](**inputs)
     assert answered == [
