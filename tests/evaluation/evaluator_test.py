@@ -9,7 +9,7 @@ import tensorflow as tf
 from tests.documents import Document, random_documents, store_of
 from tests.evaluation.scorer_test import Bigram
 from tflm import models
-from tflm.evaluation import Evaluator, scorer
+from tflm.evaluation import Evaluator, Scorer, scorer
 from tflm.pipelines import prepare
 from tflm.scoring_settings import ScoringSettings
 from tflm.tokenizers import Bytes, Characters
@@ -56,9 +56,9 @@ def model(request):
         model = models.GPT(
             vocabulary_size=SIZE,
             embedding_dim=8,
-            num_layers=2,
+            num_layers=1,
             num_heads=2,
-            context=4,
+            context=6,
         )
     # Far from uniform, so that what came before makes a difference.
     draw = np.random.default_rng(3).normal
@@ -78,26 +78,49 @@ def step(model):
     return step
 
 
+@pytest.fixture(scope="module")
+def evaluator(model):
+    """Makes evaluators that share their traces: no setting is in them."""
+    shared = Scorer(model)
+
+    def made(settings):
+        evaluator = Evaluator(model, Bytes(), ScoringSettings(**settings))
+        evaluator._scorer = shared
+        return evaluator
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def few():
+    return random_documents(seed=1, count=4, longest=11)
+
+
+@pytest.fixture(scope="module")
+def usual_nats(step, few):
+    return nats_of(step, few, {})
+
+
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_score_is_that_of_one_token_at_a_time(model, step, settings):
-    documents = random_documents(seed=1, count=4, longest=11)
-    evaluator = Evaluator(model, Bytes(), ScoringSettings(**settings))
-    found = evaluator.score(NO_PIECES, store_of(documents))
-    expected = nats_of(step, documents, settings)
+def test_score_is_that_of_one_token_at_a_time(
+    evaluator, step, settings, few, usual_nats
+):
+    found = evaluator(settings).score(NO_PIECES, store_of(few))
+    expected = nats_of(step, few, settings) if settings else usual_nats
     assert found.nats == pytest.approx(expected, rel=1e-5)
-    tokens = sum(len(document.ids) for document in documents)
-    ends = sum(document.ends for document in documents)
+    tokens = sum(len(document.ids) for document in few)
+    ends = sum(document.ends for document in few)
     if "documents" in settings:
         assert (found.counts.tokens, found.counts.ends) == (tokens, 0)
     else:
         assert (found.counts.tokens, found.counts.ends) == (tokens + ends, ends)
     # The settings make a difference, or nothing was tested.
     if settings:
-        assert found.nats != pytest.approx(nats_of(step, documents, {}))
+        assert found.nats != pytest.approx(usual_nats)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_lanes_and_order_change_nothing(model, settings, monkeypatch):
+def test_lanes_and_order_change_nothing(evaluator, settings, monkeypatch):
     documents = random_documents(seed=2, count=30, longest=40)
     if "documents" not in settings:
         mixed = random.Random(0).sample(documents, len(documents))
@@ -107,8 +130,7 @@ def test_lanes_and_order_change_nothing(model, settings, monkeypatch):
     def nats(documents, lanes, logits):
         monkeypatch.setattr("tflm.evaluation.evaluator._LANES", lanes)
         monkeypatch.setattr("tflm.evaluation.evaluator._MOST_LOGITS", logits)
-        evaluator = Evaluator(model, Bytes(), ScoringSettings(**settings))
-        return evaluator.score(NO_PIECES, store_of(documents)).nats
+        return evaluator(settings).score(NO_PIECES, store_of(documents)).nats
 
     expected = nats(documents, 64, 2**24)
     assert nats(mixed, 3, 3 * 7 * SIZE) == pytest.approx(expected, rel=1e-6)

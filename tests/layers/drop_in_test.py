@@ -102,6 +102,12 @@ def test_basics(asked, options, policy):
     assert again.get_config() == layer.get_config()
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [(kind, side) for kind in OURS for side in ("training", "keras")],
+    ids="-".join,
+    indirect=True,
+)
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.3}], ids=str)
 def test_a_model_of_it_is_fitted(asked, options):
     """Of a length unknown to the graph, as Keras tries every layer."""

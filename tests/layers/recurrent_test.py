@@ -35,7 +35,9 @@ def scanned(monkeypatch):
 
 def pair(kind, units=U, width=D, **options):
     """Our layer and Keras's with the same weights, none of which is zero."""
-    ours, stock = (made(units, **options) for made in KINDS[kind])
+    # Not drawn twice: large orthogonal kernels take a second each.
+    drawn = {"kernel_initializer": "zeros", "recurrent_initializer": "zeros"}
+    ours, stock = (made(units, **drawn, **options) for made in KINDS[kind])
     batch_size = B if options.get("stateful") else None
     ours.build((batch_size, None, width))
     stock.build((batch_size, None, width))
@@ -221,14 +223,12 @@ def test_a_mask_for_each_gate_is_kerass(kind, scanned):
 
 @every_kind
 @pytest.mark.parametrize("form", ["none", "holes"])
-@pytest.mark.parametrize("policy", TOLERANCES)
-def test_recurrent_dropout_is_kerass(kind, policy, form, scanned):
+def test_recurrent_dropout_is_kerass(kind, form, scanned):
+    """With holes in a graph, with none without one."""
     options = {"recurrent_dropout": 0.5, "return_state": True}
-    ours, _ = pair(kind, dtype=policy, **options)
     _, stock = pair(kind, **options)
     given = inputs_of(), states_of(kind), mask_of(form)
 
-    @tf.function
     def run(layer):
         # The same masks: in another precision Keras draws others.
         count = {"simple_rnn": 1, "gru": 3, "lstm": 4}[kind]
@@ -237,9 +237,14 @@ def test_recurrent_dropout_is_kerass(kind, policy, form, scanned):
         layer.cell._recurrent_dropout_mask = masks if count > 1 else masks[0]
         return all_of(layer, *given)
 
-    found, expected = run(ours), run(stock)
-    assert scanned
-    assert_close(found, expected, TOLERANCES[policy])
+    expected = run(stock)
+    assert not scanned
+    called = tf.function(run) if form == "holes" else run
+    for policy, tolerance in TOLERANCES.items():
+        ours, _ = pair(kind, dtype=policy, **options)
+        assert_close(called(ours), expected, tolerance)
+        assert scanned
+        scanned.clear()
 
 
 @every_kind
@@ -337,7 +342,9 @@ def test_stacked_layers_learn_as_kerass_do(kind, scanned):
             ]
         )
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.SGD(0.5), loss)
+        # Keras's own graph, which is not tested, takes long to make.
+        eager = made is KINDS[kind][1]
+        model.compile(keras.optimizers.SGD(0.5), loss, run_eagerly=eager)
         ids = np.random.default_rng(5).integers(1, 9, [16, T])
         ids[:, 4:] *= np.arange(16)[:, np.newaxis] % 2
         fitted = model.fit(

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -32,27 +34,50 @@ def begun(model):
     return state
 
 
-def worst_difference(model, count=4, **how):
-    """Of the logits of rows that go on, to calls of the model, step by step."""
-    state = begun(model)
-    steps = model.steps(count, **how)
-    weights, own = steps.weights(), steps.begin(state)
-    worst = 0.0
+def read_at(time):
+    """The ids that are read, and whether the rows go on."""
+    return tf.constant(IDS[:, 4 + time]), tf.constant(time < LENGTHS)
+
+
+@functools.cache
+def by_calls(model):
+    """Logits and positions of the model called step by step."""
+    state, found = begun(model), []
     for time in range(LENGTHS.max()):
-        there, ids = tf.constant(time < LENGTHS), tf.constant(IDS[:, 4 + time])
-        logits, own = steps.read(weights, ids, there, own)
-        expected, state = model(
+        ids, there = read_at(time)
+        logits, state = model(
             ids[:, None],
             mask=there[:, None],
             initial_state=state,
             return_state=True,
         )
-        np.testing.assert_array_equal(own["position"], state["position"])
-        difference = np.abs((logits - expected[:, 0]).numpy())[time < LENGTHS]
+        found.append((logits[:, 0], state["position"]))
+    return found
+
+
+def worst_difference(model, count=4, **how):
+    """Of the logits of rows that go on, to calls of the model, step by step."""
+    steps = model.steps(count, **how)
+    weights, own = steps.weights(), steps.begin(begun(model))
+    worst = 0.0
+    for time, (expected, position) in enumerate(by_calls(model)):
+        logits, own = steps.read(weights, *read_at(time), own)
+        np.testing.assert_array_equal(own["position"], position)
+        difference = np.abs((logits - expected).numpy())[time < LENGTHS]
         worst = max(worst, difference.max())
         if time % count == count - 1:
             own = steps.turn(own)
     return worst
+
+
+@functools.cache
+def random_model(made):
+    keras.utils.set_random_seed(0)
+    model = MADE[made](vocabulary_size=11)
+    random = np.random.default_rng(1)
+    for weight in model.trainable_variables:  # none is zero: all shows
+        weight.assign(weight + random.normal(0, 0.3, weight.shape))
+    return model
 
 
 @pytest.mark.parametrize(
@@ -60,12 +85,7 @@ def worst_difference(model, count=4, **how):
 )
 @pytest.mark.parametrize("made", MADE)
 def test_steps_read_as_calls_do(made, how):
-    keras.utils.set_random_seed(0)
-    model = MADE[made](vocabulary_size=11)
-    random = np.random.default_rng(1)
-    for weight in model.trainable_variables:  # none is zero: all shows
-        weight.assign(weight + random.normal(0, 0.3, weight.shape))
-    assert worst_difference(model, **how) < 1e-5
+    assert worst_difference(random_model(made), **how) < 1e-5
 
 
 def test_no_table_is_made_for_many_ids(monkeypatch):

@@ -125,7 +125,7 @@ def test_a_hundred_thousand_draws_have_the_filtered_frequencies(filters):
     narrowed = sampling.filter_logits(logits, settings, min_p)
 
     positions = tf.ones([count], tf.int32)
-    drawn = parallel_draw(narrowed, settings.seed, positions).numpy()
+    drawn = draw_in_blocks(narrowed, settings.seed, positions).numpy()
     some = slice(0, 200)
     plain = sampling.draw(narrowed[some], settings.seed[some], positions[some])
     np.testing.assert_array_equal(drawn[some], plain)
@@ -138,16 +138,23 @@ def test_a_hundred_thousand_draws_have_the_filtered_frequencies(filters):
 
 
 @tf.function(autograph=False)
-def parallel_draw(logits, seeds, positions):
-    """What `draw` gives, in a tenth of its time."""
-    return tf.map_fn(
-        lambda row: tf.random.stateless_categorical(
-            row[0][tf.newaxis], 1, tf.stack(row[1:]), tf.int32
-        )[0, 0],
-        (logits, seeds, positions),
-        fn_output_signature=tf.int32,
-        parallel_iterations=32,
-    )
+def draw_in_blocks(logits, seeds, positions):
+    """What `draw` gives, faster: 200 rows for each turn of the loop."""
+
+    def draw_block(block):
+        rows = zip(*(tf.unstack(part) for part in block), strict=True)
+        drawn = [
+            tf.random.stateless_categorical(row[tf.newaxis], 1, seed, tf.int32)
+            for row, seed in rows
+        ]
+        return tf.concat(drawn, axis=0)[:, 0]
+
+    seeds = tf.stack([seeds, positions], axis=1)
+    blocks = [
+        tf.reshape(part, [-1, 200, part.shape[1]]) for part in (logits, seeds)
+    ]
+    drawn = tf.map_fn(draw_block, tuple(blocks), fn_output_signature=tf.int32)
+    return tf.reshape(drawn, [-1])
 
 
 def filtered(shares, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0):

@@ -6,6 +6,8 @@ import pytest
 from tests.training.conftest import write_text
 from tflm import config, training
 from tflm.tokenizers import Characters, Words
+from tflm.training import device
+from tflm.training.callbacks import Samples
 from tflm.training.word_vectors import read_word_vectors
 
 TOKENIZER = Words(["\n", "cat", "mat", "rat"])  # ids 4 to 7
@@ -127,8 +129,11 @@ def settings(tmp_path):
 
 @pytest.mark.parametrize(("frozen", "tied"), [(False, False), (True, True)])
 def test_run_begins_with_them_and_frozen_ones_stay(
-    frozen, tied, settings, tmp_path
+    frozen, tied, settings, tmp_path, monkeypatch
 ):
+    # Neither a sample nor the parts of the rows have to do with vectors.
+    monkeypatch.setattr(Samples, "on_epoch_end", lambda *_: None)
+    monkeypatch.setattr(device, "row_parts", lambda settings: 1)
     chosen = {**settings, "freeze_embeddings": frozen, "tie_embeddings": tied}
     session = training.begin(config.from_flat(chosen), tmp_path / "run")
     before = session.model.embedding.get_weights()[0]
