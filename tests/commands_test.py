@@ -4,6 +4,7 @@ One run is trained in a process of its own, interrupted there, taken up again
 here, and then used by the other commands.
 """
 
+import functools
 import json
 import math
 import os
@@ -12,15 +13,25 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
 from tests.training.conftest import write_text
-from tflm import config, evaluate, export, generate, train, training
+from tflm import (
+    config,
+    evaluate,
+    export,
+    generate,
+    generation,
+    train,
+    training,
+)
 from tflm.command_line import dialogue
 from tflm.command_line import main as command_line
+from tflm.training import report
 
 SIZE = ["--units=12", "--embedding_dim=6", "--seq_len=16", "--batch_size=4"]
 PACE = ["--log-every=5", "--evaluate_every=100000", "--precision=float32"]
@@ -58,7 +69,27 @@ def folder(tmp_path_factory):
         patch.setenv("HOME", str(folder / "home"))
         # Here TensorFlow is awake, and pytest looks after the warnings.
         patch.setattr(command_line, "start", lambda *unused: None)
+        # Commands that follow one another use what has been traced.
+        load = by_place(training.load)
+        patch.setattr(training, "load", load)
+        patch.setattr(report, "load", load)
+        opened = by_place(generation.SavedModel)
+        patch.setattr(generation, "SavedModel", opened)
         yield folder
+
+
+def by_place(load):
+    """Loads what is at a path once, however the path is written."""
+    loaded = {}
+
+    @functools.wraps(load)
+    def kept(path):
+        place = Path(path).resolve()
+        if place not in loaded:
+            loaded[place] = load(path)
+        return loaded[place]
+
+    return kept
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +240,7 @@ def test_every_way_gives_one_text_from_run_and_saved_model(capsys, run, flags):
     settings = ["--max_new_tokens", "12", "--seed", "4"]
     ways = [
         outcome(capsys, generate, model, *flags, *settings)
-        for model in ("runs/words", "saved_models/words/1")
+        for model in ("runs/words", "saved_models/words")
     ]
     assert ways[0] == ways[1]
     code, out, err = ways[0]
@@ -229,7 +260,7 @@ def test_prompts_of_files_are_continued_in_batches(
     prompts = ["the c", "a rat", "the d"]
     ways = {
         "runs/words": ["--num_samples", "2"],
-        "saved_models/words/1": ["--num_beams=2", "--beam_method=multinomial"],
+        "saved_models/words": ["--num_beams=2", "--beam_method=multinomial"],
     }
     for model, form in ways.items():
         given = [model, *settings, *form]
@@ -245,7 +276,7 @@ def test_prompts_of_files_are_continued_in_batches(
 def test_unknown_pieces_are_reported_and_can_be_refused(capsys, run):
     prompts = ["--prompt", "a \u20acrat\u20ac", "the", "--max_new_tokens=3"]
     for model, how in (
-        ("saved_models/words/1", "as the export says"),
+        ("saved_models/words", "as the export says"),
         ("runs/words", "unk"),
     ):
         code, out, err = outcome(
@@ -290,7 +321,7 @@ def test_steps_are_those_of_the_text(capsys, run):
     assert "`model` must be a run to show the probabilities" in err
 
 
-@pytest.mark.parametrize("model", ["runs/words", "saved_models/words/1"])
+@pytest.mark.parametrize("model", ["runs/words", "saved_models/words"])
 def test_text_is_written_in_turns(capsys, run, monkeypatch, model):
     typed = iter(["", "/undo", "/choices 2", "/take 1", "/quit"])
     monkeypatch.setattr("builtins.input", lambda prompt: next(typed))
@@ -381,10 +412,7 @@ def test_evaluate_prints_a_json_object_a_split(capsys, run):
         assert values["bits_per_token"] == pytest.approx(nats / math.log(2))
 
 
-def test_evaluate_takes_one_split(capsys, run):
-    code, out, _ = outcome(capsys, evaluate, "--split", "test")
-    assert code == 0
-    assert [json.loads(line)["split"] for line in out.splitlines()] == ["test"]
+def test_unknown_split_names_the_closest(capsys, run):
     code, out, err = outcome(capsys, evaluate, "--split", "tset")
     assert (code, out) == (2, "")
     assert "unknown split 'tset': did you mean 'test'?" in err
@@ -408,15 +436,18 @@ def test_evaluate_scores_files(capsys, folder, run):
     )
 
 
-def test_evaluate_warns_where_the_text_has_changed(capsys, folder, run):
+def test_evaluate_takes_one_split_and_warns_where_the_text_has_changed(
+    capsys, folder, run
+):
     path = folder / "words.txt"
     before = path.read_text()
     path.write_text("the rat. " + before)
     try:
-        code, _, err = outcome(capsys, evaluate, "--split", "test")
+        code, out, err = outcome(capsys, evaluate, "--split", "test")
     finally:
         path.write_text(before)
     assert code == 0
+    assert [json.loads(line)["split"] for line in out.splitlines()] == ["test"]
     [line] = err.splitlines()
     assert line.startswith("warning: the text of words.txt is not the one")
 

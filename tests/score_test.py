@@ -1,5 +1,6 @@
 """The command `score`, on a run whose weights are those that it began with."""
 
+import functools
 import gzip
 import io
 import json
@@ -31,6 +32,8 @@ def folder(tmp_path_factory):
         settings = config.from_flat({**SETTINGS, **files})
         session = training.begin(settings, folder / "runs" / "words")
         session.best.write()
+        # Commands that follow one another use what has been traced.
+        patch.setattr(training, "load", functools.cache(training.load))
         training.load("runs/words").export("saved_models/words")
         yield folder
 

@@ -12,9 +12,27 @@ from tests.flags.effects import BASE
 from tflm import config, train, training
 from tflm.command_line import flags
 from tflm.datasets import preparation
-from tflm.training import counting
+from tflm.training import counting, session
 from tflm.training.loop import Progress
 from tflm.training.text import prepare
+
+
+@functools.cache
+def prepared(data, tokenizer):
+    """The text that is made of these two groups of settings, no others."""
+    return prepare(config.Config(data=data, tokenizer=tokenizer))
+
+
+def begun(settings):
+    """A new session, its text prepared once for all that have the same."""
+    path = training.free_name("session", "begun")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            session,
+            "prepare",
+            lambda settings, _: prepared(settings.data, settings.tokenizer),
+        )
+        return training.begin(settings, path)
 
 
 class Made:
@@ -27,12 +45,11 @@ class Made:
 
     @functools.cached_property
     def text(self):
-        return prepare(self.config)
+        return prepared(self.config.data, self.config.tokenizer)
 
     @functools.cached_property
     def session(self):
-        path = training.free_name("session", "begun")
-        return training.begin(self.config, path)
+        return begun(self.config)
 
     @property
     def model(self):
@@ -48,11 +65,7 @@ class Made:
 
     @functools.cached_property
     def decisions(self):
-        return decisions(
-            training.begin(
-                self.config, training.free_name("session", "begun")
-            ).loop
-        )
+        return decisions(begun(self.config).loop)
 
     def documents(self, split="train"):
         """A split's texts."""

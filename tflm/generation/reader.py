@@ -185,8 +185,8 @@ class Reader(tf.Module):
 
 def traced(function: Callable, *specs: Any) -> Callable:
     """A trace: a save would make its own of one that is made for calls."""
-    function = tf.function(function, autograph=False)
-    return function.get_concrete_function(*specs)
+    graph = tf.function(function, autograph=False)
+    return graph.get_concrete_function(*specs)
 
 
 def checked(value: tf.Tensor, holds: tf.Tensor, *message: Any) -> tf.Tensor:
