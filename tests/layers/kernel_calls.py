@@ -2,7 +2,16 @@
 
 import collections
 
-_SUMS = ("Sum", "Mean", "Max", "Min", "Prod", "ArgMax", "MatMul")
+_SUMS = (
+    "Sum",
+    "Mean",
+    "Max",
+    "Min",
+    "Prod",
+    "ArgMax",
+    "MatMul",
+    "BatchMatMul",
+)
 
 
 def kernel_calls(function, *arguments):

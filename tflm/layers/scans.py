@@ -4,8 +4,8 @@ TensorFlow's gradient of a loop adds up a full weight gradient at every step.
 Here the loops hold what is sequential and nothing else: the inputs of all
 steps are projected before, and the weights' gradients are one product a gate
 over all steps after. States lie transposed, [U,B], which makes the product
-inside of the loop nearly twice as fast, and the element-wise part of a step is
-one fused kernel where XLA can make it.
+inside of the loop nearly twice as fast, and a step is one fused kernel where
+XLA can make it.
 
 Axes: B batch, T time, D width of the inputs, U units, G the gates' units.
 """
@@ -16,9 +16,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tflm.layers import gate_products
+from tflm.layers import gate_products, row_part
 from tflm.layers.cells import Cell, Tensors, float32, two_biases, where
-from tflm.layers.fused import fused
+from tflm.layers.fused import fused_by_part, matmul
 
 
 def scan(
@@ -57,7 +57,7 @@ def scan(
     there = None
     if mask is not None:
         there = tf.transpose(mask)[:, tf.newaxis]  # [T,1,B]
-    units = weights[1].shape[0]
+    part, units = row_part.index(), weights[1].shape[0]
     if input_dropout is not None:
         input_dropout = tf.transpose(input_dropout, [0, 2, 1])  # [gates,D,B]
     if state_dropout is not None:
@@ -80,7 +80,7 @@ def scan(
         turned_recurrent = turned(tf.cast(recurrent, dtype))  # [U,G]
         first = tuple(tf.transpose(state) for state in states)  # [U,B]
         last, hidden, kept = _forward(
-            cell,
+            _forward_kernel(cell, dtype)(part),
             projected,
             turned_recurrent,
             biases,
@@ -92,7 +92,8 @@ def scan(
 
         def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> Tensors:
             arrays, d_first = _backward(
-                cell,
+                _backward_kernel(cell, dtype)(part),
+                cell.gates,
                 turned_recurrent,
                 kept,
                 hidden,
@@ -102,6 +103,7 @@ def scan(
                 state_dropout,
             )
             d_kernel, d_recurrent, d_biases, d_steps = gate_products.gradients(
+                part,
                 cell,
                 arrays,
                 hidden[:-1],
@@ -136,7 +138,7 @@ def _steps(inputs: tf.Tensor, width: int, dtype: tf.DType) -> tf.Tensor:
 
 
 def _forward(
-    cell: Cell,
+    kernel: Callable,
     projected: tf.Tensor,
     recurrent: tf.Tensor,
     biases: Tensors,
@@ -149,33 +151,29 @@ def _forward(
     length = tf.shape(projected)[0]
     transposed = tf.transpose(recurrent)  # [G,U]
 
-    element_wise = _forward_kernel(cell, dtype)
-
-    def step(
-        time: tf.Tensor, states: Tensors, hidden: tf.Tensor, *arrays: Any
-    ) -> tuple:
-        product = gate_products.product(transposed, hidden, dropout)  # [G,B]
+    def step(time: tf.Tensor, states: Tensors, *arrays: Any) -> tuple:
         there = None if mask is None else mask[time]
-        states, hidden, kept = element_wise(
-            projected[time], product, biases, there, *states
+        states, hidden, kept = kernel(
+            transposed, dropout, projected[time], biases, there, *states
         )
         outputs, keeps = arrays
         outputs = outputs.write(time + 1, hidden)
-        return time + 1, states, hidden, outputs, keeps.write(time, kept)
+        return time + 1, states, outputs, keeps.write(time, kept)
 
     first = tf.cast(states[0], dtype)
     outputs = tf.TensorArray(dtype, length + 1).write(0, first)
     keeps = tf.TensorArray(dtype, length, clear_after_read=False)
-    _, states, _, outputs, keeps = tf.while_loop(
+    _, states, outputs, keeps = tf.while_loop(
         lambda time, *_: time < length,
         step,
-        (tf.constant(0), states, first, outputs, keeps),
+        (tf.constant(0), states, outputs, keeps),
     )
     return states, outputs.stack(), keeps
 
 
 def _backward(
-    cell: Cell,
+    kernel: Callable,
+    gates: int,
     recurrent: tf.Tensor,
     kept: tf.TensorArray,
     hidden: tf.Tensor,
@@ -187,105 +185,80 @@ def _backward(
     """The gradients of each gate at all steps, [U,B], and the first states'."""
     dtype = recurrent.dtype
     length = tf.shape(d_outputs)[0]
-    units, size = recurrent.shape
-    # A product for each gate, added up in the kernel: long rows of a power of
-    # two bytes share cache lines, and one product takes a third longer.
-    recurrent = tf.stack(tf.split(recurrent, size // units, axis=1))
+    recurrent = gate_products.for_d_state(recurrent, dropout)
 
-    element_wise = _backward_kernel(cell, dtype, size // units)
-
-    def step(
-        time: tf.Tensor, d_states: Tensors, product: tf.Tensor, arrays: Any
-    ) -> tuple:
-        there = None if mask is None else mask[time]
-        of_state, gates, d_states = element_wise(
+    def step(time: tf.Tensor, d_states: Tensors, arrays: Any) -> tuple:
+        d_gates, d_states = kernel(
+            recurrent,
+            dropout,
             kept.read(time),
             hidden[time],
             d_outputs[time],
-            product,
-            there,
-            dropout,
+            None if mask is None else mask[time],
             *d_states,
         )
-        product = tf.matmul(recurrent, of_state)  # [gates,U,B]
         arrays = tuple(
             array.write(time, gate)
-            for array, gate in zip(arrays, gates, strict=True)
+            for array, gate in zip(arrays, d_gates, strict=True)
         )
-        return time - 1, d_states, product, arrays
+        return time - 1, d_states, arrays
 
-    nothing = tf.zeros_like(d_states[0])[tf.newaxis]
-    nothing = tf.repeat(tf.cast(nothing, dtype), size // units, axis=0)
-    _, (d_hidden, *d_others), product, arrays = tf.while_loop(
-        lambda time, *_: time >= 0,
-        step,
-        (
-            length - 1,
-            d_states,
-            nothing,
-            tuple(tf.TensorArray(dtype, length) for _ in range(cell.gates)),
-        ),
+    arrays = tuple(tf.TensorArray(dtype, length) for _ in range(gates))
+    _, d_states, arrays = tf.while_loop(
+        lambda time, *_: time >= 0, step, (length - 1, d_states, arrays)
     )
-    d_hidden += _of_product(product, dropout)
-    return arrays, (d_hidden, *d_others)
+    return arrays, d_states
 
 
-# Each trace of a kernel is a compilation: layers, parts of the rows and calls
-# share theirs.
+# Each trace of a kernel is a compilation: layers and calls share theirs.
 @functools.cache
-def _forward_kernel(cell: Cell, dtype: tf.DType) -> Callable:
-    """The element-wise part of a step."""
+def _forward_kernel(cell: Cell, dtype: tf.DType) -> Callable[[int], Callable]:
+    """A step, for each part of the rows."""
 
-    @fused
-    def element_wise(
+    def step(
+        recurrent: tf.Tensor,
+        dropout: tf.Tensor | None,
         inputs: tf.Tensor,
-        state: tf.Tensor,
         biases: Tensors,
         there: tf.Tensor | None,
         *states: tf.Tensor,
     ) -> tuple[Tensors, tf.Tensor, tf.Tensor]:
+        product = gate_products.product(
+            recurrent, tf.cast(states[0], dtype), dropout, matmul
+        )  # [G,B]
         inputs, state = (
             float32(part) + bias[:, tf.newaxis]
-            for part, bias in zip((inputs, state), biases, strict=True)
+            for part, bias in zip((inputs, product), biases, strict=True)
         )
         after, kept = cell.forward(inputs, state, *states)
         after = where(there, after, states)
         return after, tf.cast(after[0], dtype), tf.cast(kept, dtype)
 
-    return element_wise
+    return fused_by_part(step)
 
 
 @functools.cache
-def _backward_kernel(cell: Cell, dtype: tf.DType, of_state: int) -> Callable:
-    """The element-wise part of a step back; `of_state` gates see the state."""
+def _backward_kernel(cell: Cell, dtype: tf.DType) -> Callable[[int], Callable]:
+    """A step back, for each part of the rows."""
 
-    @fused
-    def element_wise(
+    def step(
+        recurrent: tf.Tensor,
+        dropout: tf.Tensor | None,
         kept: tf.Tensor,
         before: tf.Tensor,
         d_output: tf.Tensor,
-        product: tf.Tensor,
         there: tf.Tensor | None,
-        dropout: tf.Tensor | None,
         d_hidden: tf.Tensor,
         *d_others: tf.Tensor,
-    ) -> tuple[tf.Tensor, Tensors, Tensors]:
-        d_hidden += float32(d_output) + _of_product(product, dropout)
+    ) -> tuple[Tensors, Tensors]:
+        d_hidden += float32(d_output)
         gates, d_states = cell.backward(
             float32(kept), float32(before), d_hidden, *d_others
         )
         d_states = where(there, d_states, (d_hidden, *d_others))
         gates = where(there, gates, tuple(tf.zeros_like(g) for g in gates))
         gates = tuple(tf.cast(gate, dtype) for gate in gates)
-        return tf.stack(gates[:of_state]), gates, d_states
+        of_product = gate_products.d_state(recurrent, gates, dropout)
+        return gates, (d_states[0] + of_product, *d_states[1:])
 
-    return element_wise
-
-
-def _of_product(product: tf.Tensor, dropout: tf.Tensor | None) -> tf.Tensor:
-    """The hidden state's gradient [U,B], of each gate's product [gates,U,B]."""
-    by_gate = float32(product)
-    if dropout is not None:
-        by_gate *= dropout
-    # Added up one by one: a sum in a kernel must be of one part of the rows.
-    return tf.add_n(tf.unstack(by_gate))
+    return fused_by_part(step)
