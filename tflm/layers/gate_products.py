@@ -12,15 +12,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from tflm.layers.cells import Cell, Tensors, float32
-from tflm.layers.fused import fused_by_part, matmul
+from tflm.layers.cells import Cell, float32
+
+# Multiplies as `tf.matmul` does.
+Multiply = Callable[..., tf.Tensor]
 
 
 def product(
     transposed: tf.Tensor,
     values: tf.Tensor,
     dropout: tf.Tensor | None,
-    multiply: Callable[..., tf.Tensor] = tf.matmul,
+    multiply: Multiply = tf.matmul,
 ) -> tf.Tensor:
     """A kernel, [G,I] or as a batch of one, with values [...,I,B]: [...,G,B].
 
@@ -28,7 +30,7 @@ def product(
         transposed: The kernel of all gates in one.
         values: Of its dtype.
         dropout: Optional float32 [gates,I,B], what values are multiplied by.
-        multiply: What multiplies; `fused.matmul` inside of a kernel.
+        multiply: What multiplies matrices. Default: TensorFlow.
     """
     if dropout is None:
         return multiply(transposed, values)
@@ -56,32 +58,7 @@ def projected(
     return product(tf.transpose(kernel)[tf.newaxis], steps, dropout)
 
 
-def for_d_state(kernel: tf.Tensor, dropout: tf.Tensor | None) -> tf.Tensor:
-    """A recurrent kernel [U,G] as `d_state` takes it, made before the loop."""
-    if dropout is None:
-        return kernel
-    return tf.stack(tf.split(kernel, dropout.shape[0], axis=1))  # [gates,U,U]
-
-
-def d_state(
-    kernel: tf.Tensor, d_gates: Tensors, dropout: tf.Tensor | None
-) -> tf.Tensor:
-    """The gradient of a state, float32 [U,B]; inside of a kernel.
-
-    Args:
-        kernel: See `for_d_state`.
-        d_gates: [U,B] each, first those of the projected state.
-        dropout: Optional float32 [gates,U,B], what the state was multiplied by.
-    """
-    if dropout is None:
-        d_gates = d_gates[: kernel.shape[1] // kernel.shape[0]]
-        return matmul(kernel, tf.concat(d_gates, axis=0))
-    by_gate = matmul(kernel, tf.stack(d_gates[: kernel.shape[0]]))
-    return tf.add_n(tf.unstack(by_gate * dropout))
-
-
 def gradients(
-    part: int,
     cell: Cell,
     arrays: tuple[tf.TensorArray, ...],
     hidden: tf.Tensor,
@@ -89,11 +66,11 @@ def gradients(
     kernel: tf.Tensor | None,
     state_dropout: tf.Tensor | None,
     input_dropout: tf.Tensor | None,
+    multiply: Multiply = tf.matmul,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor | None]:
     """What the gates' gradients at all steps give.
 
     Args:
-        part: That of the rows, see `fused_by_part`.
         cell: Of which they are.
         arrays: The gradients of each gate, [U,B] a step, as
             `Cell.backward` gives them.
@@ -102,12 +79,12 @@ def gradients(
         kernel: That of the inputs, [D,G]; None: nobody asks for their gradient.
         state_dropout: Optional float32 [gates,U,B].
         input_dropout: Optional float32 [gates,D,B].
+        multiply: See `product`.
 
     Returns:
         The gradients of the kernel [D,G], of the recurrent kernel [U,G], of
         the biases, float32 [2,G], and of the inputs, float32 [B,T,D] or None.
     """
-    product = _product(part)
     count = cell.gates - cell.turned  # of each projection
     hidden = tf.transpose(hidden, [1, 0, 2])  # [U,T,B]
     steps = tf.transpose(steps, [1, 0, 2])  # [D,T,B]
@@ -127,14 +104,14 @@ def gradients(
         sums.append(in_turn(_sum_of_steps, d_gate))
         if index < count:
             left = _of_gate(state_dropout, index)
-            of_state.append(in_turn(_d_kernel, product, hidden, d_gate, left))
+            of_state.append(in_turn(_d_kernel, multiply, hidden, d_gate, left))
         of_input = index - (len(arrays) - count)
         if of_input >= 0:
             left = _of_gate(input_dropout, of_input)
-            of_inputs.append(in_turn(_d_kernel, product, steps, d_gate, left))
+            of_inputs.append(in_turn(_d_kernel, multiply, steps, d_gate, left))
             if kernels:
                 arguments = kernels[of_input], d_gate, tf.shape(steps), left
-                d_steps.append(in_turn(_d_values, product, *arguments))
+                d_steps.append(in_turn(_d_values, multiply, *arguments))
 
     def joined(parts: list[tf.Tensor], turned: bool = False) -> tf.Tensor:
         return tf.concat(parts[1:] + parts[:1] if turned else parts, axis=-1)
@@ -162,11 +139,8 @@ def _of_gate(dropout: tf.Tensor | None, index: int) -> tf.Tensor | None:
     return None if dropout is None else dropout[index]
 
 
-_product = fused_by_part(matmul)
-
-
 def _d_kernel(
-    product: Callable[..., tf.Tensor],
+    multiply: Multiply,
     values: tf.Tensor,
     d_gate: tf.Tensor,
     left: tf.Tensor | None,
@@ -174,19 +148,19 @@ def _d_kernel(
     """The gradient [I,U] of the kernel by which a gate takes [I,T,B]."""
     if left is not None:
         values = _thinned(values, left[:, tf.newaxis])
-    return product(_flat(values), d_gate, True)
+    return multiply(_flat(values), d_gate, transpose_b=True)
 
 
 def _d_values(
-    product: Callable[..., tf.Tensor],
+    multiply: Multiply,
     kernel: tf.Tensor,
     d_gate: tf.Tensor,
     shape: tf.Tensor,
     left: tf.Tensor | None,
 ) -> tf.Tensor:
     """The gradient float32 [I,T,B] of what a gate takes by a kernel [I,U]."""
-    values = tf.reshape(product(kernel, d_gate), shape)
-    return values if left is None else values * left[:, tf.newaxis]
+    product = float32(tf.reshape(multiply(kernel, d_gate), shape))
+    return product if left is None else product * left[:, tf.newaxis]
 
 
 def _flat(values: tf.Tensor) -> tf.Tensor:

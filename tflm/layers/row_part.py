@@ -4,8 +4,8 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 
-_index: contextvars.ContextVar[int] = contextvars.ContextVar(
-    "_index", default=0
+_index: contextvars.ContextVar[int | None] = contextvars.ContextVar(
+    "_index", default=None
 )
 
 
@@ -28,4 +28,16 @@ def index() -> int:
     >>> index()
     0
     """
-    return _index.get()
+    return _index.get() or 0
+
+
+def is_whole() -> bool:
+    """Whether the rows are in one.
+
+    >>> with working_on(0):
+    ...     is_whole()
+    False
+    >>> is_whole()
+    True
+    """
+    return _index.get() is None

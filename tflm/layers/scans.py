@@ -4,21 +4,18 @@ TensorFlow's gradient of a loop adds up a full weight gradient at every step.
 Here the loops hold what is sequential and nothing else: the inputs of all
 steps are projected before, and the weights' gradients are one product a gate
 over all steps after. States lie transposed, [U,B], which makes the product
-inside of the loop nearly twice as fast, and a step is one fused kernel where
-XLA can make it.
+inside of the loop nearly twice as fast.
 
 Axes: B batch, T time, D width of the inputs, U units, G the gates' units.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from tflm.layers import gate_products, row_part
-from tflm.layers.cells import Cell, Tensors, float32, two_biases, where
-from tflm.layers.fused import fused_by_part, matmul
+from tflm.layers import gate_products, products, scan_steps
+from tflm.layers.cells import Cell, Tensors, float32, two_biases
 
 
 def scan(
@@ -54,10 +51,11 @@ def scan(
     Returns:
         The outputs [B,T,U] in `dtype` and the states after the last step.
     """
+    by_xla = products.are_faster(dtype)
     there = None
     if mask is not None:
         there = tf.transpose(mask)[:, tf.newaxis]  # [T,1,B]
-    part, units = row_part.index(), weights[1].shape[0]
+    units = weights[1].shape[0]
     if input_dropout is not None:
         input_dropout = tf.transpose(input_dropout, [0, 2, 1])  # [gates,D,B]
     if state_dropout is not None:
@@ -80,7 +78,7 @@ def scan(
         turned_recurrent = turned(tf.cast(recurrent, dtype))  # [U,G]
         first = tuple(tf.transpose(state) for state in states)  # [U,B]
         last, hidden, kept = _forward(
-            _forward_kernel(cell, dtype)(part),
+            scan_steps.forward(cell, dtype, by_xla),
             projected,
             turned_recurrent,
             biases,
@@ -92,8 +90,8 @@ def scan(
 
         def gradient(d_outputs: tf.Tensor, *d_last: tf.Tensor) -> Tensors:
             arrays, d_first = _backward(
-                _backward_kernel(cell, dtype)(part),
-                cell.gates,
+                cell,
+                by_xla,
                 turned_recurrent,
                 kept,
                 hidden,
@@ -103,7 +101,6 @@ def scan(
                 state_dropout,
             )
             d_kernel, d_recurrent, d_biases, d_steps = gate_products.gradients(
-                part,
                 cell,
                 arrays,
                 hidden[:-1],
@@ -111,6 +108,7 @@ def scan(
                 None if inputs.dtype.is_integer else rounded,
                 state_dropout,
                 input_dropout,
+                products.kernel if by_xla else tf.matmul,
             )
             return (
                 None if d_steps is None else tf.cast(d_steps, inputs.dtype),
@@ -138,7 +136,7 @@ def _steps(inputs: tf.Tensor, width: int, dtype: tf.DType) -> tf.Tensor:
 
 
 def _forward(
-    kernel: Callable,
+    step: Callable,
     projected: tf.Tensor,
     recurrent: tf.Tensor,
     biases: Tensors,
@@ -151,29 +149,30 @@ def _forward(
     length = tf.shape(projected)[0]
     transposed = tf.transpose(recurrent)  # [G,U]
 
-    def step(time: tf.Tensor, states: Tensors, *arrays: Any) -> tuple:
+    def go_on(
+        time: tf.Tensor, states: Tensors, hidden: tf.Tensor, *arrays: Any
+    ) -> tuple:
         there = None if mask is None else mask[time]
-        states, hidden, kept = kernel(
-            transposed, dropout, projected[time], biases, there, *states
-        )
+        given = projected[time], biases, there, *states
+        states, hidden, kept = step(transposed, dropout, hidden, *given)
         outputs, keeps = arrays
         outputs = outputs.write(time + 1, hidden)
-        return time + 1, states, outputs, keeps.write(time, kept)
+        return time + 1, states, hidden, outputs, keeps.write(time, kept)
 
     first = tf.cast(states[0], dtype)
     outputs = tf.TensorArray(dtype, length + 1).write(0, first)
     keeps = tf.TensorArray(dtype, length, clear_after_read=False)
-    _, states, outputs, keeps = tf.while_loop(
+    _, states, _, outputs, keeps = tf.while_loop(
         lambda time, *_: time < length,
-        step,
-        (tf.constant(0), states, outputs, keeps),
+        go_on,
+        (tf.constant(0), states, first, outputs, keeps),
     )
     return states, outputs.stack(), keeps
 
 
 def _backward(
-    kernel: Callable,
-    gates: int,
+    cell: Cell,
+    by_xla: bool,
     recurrent: tf.Tensor,
     kept: tf.TensorArray,
     hidden: tf.Tensor,
@@ -185,80 +184,36 @@ def _backward(
     """The gradients of each gate at all steps, [U,B], and the first states'."""
     dtype = recurrent.dtype
     length = tf.shape(d_outputs)[0]
-    recurrent = gate_products.for_d_state(recurrent, dropout)
+    recurrent = scan_steps.split(recurrent, by_xla, dropout)
+    step = scan_steps.backward(cell, dtype, by_xla)
 
-    def step(time: tf.Tensor, d_states: Tensors, arrays: Any) -> tuple:
-        d_gates, d_states = kernel(
+    def go_back(
+        time: tf.Tensor, left: Tensors, d_states: Tensors, arrays: Any
+    ) -> tuple:
+        gates, left, d_states = step(
             recurrent,
             dropout,
             kept.read(time),
             hidden[time],
             d_outputs[time],
             None if mask is None else mask[time],
+            left,
             *d_states,
         )
         arrays = tuple(
             array.write(time, gate)
-            for array, gate in zip(arrays, d_gates, strict=True)
+            for array, gate in zip(arrays, gates, strict=True)
         )
-        return time - 1, d_states, arrays
+        return time - 1, left, d_states, arrays
 
-    arrays = tuple(tf.TensorArray(dtype, length) for _ in range(gates))
-    _, d_states, arrays = tf.while_loop(
-        lambda time, *_: time >= 0, step, (length - 1, d_states, arrays)
+    left: Tensors = ()
+    if not by_xla:
+        nothing = tf.zeros_like(d_states[0], dtype)[tf.newaxis]
+        left = (tf.repeat(nothing, recurrent.shape[0], axis=0),)
+    arrays = tuple(tf.TensorArray(dtype, length) for _ in range(cell.gates))
+    _, left, d_states, arrays = tf.while_loop(
+        lambda time, *_: time >= 0,
+        go_back,
+        (length - 1, left, d_states, arrays),
     )
-    return arrays, d_states
-
-
-# Each trace of a kernel is a compilation: layers and calls share theirs.
-@functools.cache
-def _forward_kernel(cell: Cell, dtype: tf.DType) -> Callable[[int], Callable]:
-    """A step, for each part of the rows."""
-
-    def step(
-        recurrent: tf.Tensor,
-        dropout: tf.Tensor | None,
-        inputs: tf.Tensor,
-        biases: Tensors,
-        there: tf.Tensor | None,
-        *states: tf.Tensor,
-    ) -> tuple[Tensors, tf.Tensor, tf.Tensor]:
-        product = gate_products.product(
-            recurrent, tf.cast(states[0], dtype), dropout, matmul
-        )  # [G,B]
-        inputs, state = (
-            float32(part) + bias[:, tf.newaxis]
-            for part, bias in zip((inputs, product), biases, strict=True)
-        )
-        after, kept = cell.forward(inputs, state, *states)
-        after = where(there, after, states)
-        return after, tf.cast(after[0], dtype), tf.cast(kept, dtype)
-
-    return fused_by_part(step)
-
-
-@functools.cache
-def _backward_kernel(cell: Cell, dtype: tf.DType) -> Callable[[int], Callable]:
-    """A step back, for each part of the rows."""
-
-    def step(
-        recurrent: tf.Tensor,
-        dropout: tf.Tensor | None,
-        kept: tf.Tensor,
-        before: tf.Tensor,
-        d_output: tf.Tensor,
-        there: tf.Tensor | None,
-        d_hidden: tf.Tensor,
-        *d_others: tf.Tensor,
-    ) -> tuple[Tensors, Tensors]:
-        d_hidden += float32(d_output)
-        gates, d_states = cell.backward(
-            float32(kept), float32(before), d_hidden, *d_others
-        )
-        d_states = where(there, d_states, (d_hidden, *d_others))
-        gates = where(there, gates, tuple(tf.zeros_like(g) for g in gates))
-        gates = tuple(tf.cast(gate, dtype) for gate in gates)
-        of_product = gate_products.d_state(recurrent, gates, dropout)
-        return gates, (d_states[0] + of_product, *d_states[1:])
-
-    return fused_by_part(step)
+    return arrays, scan_steps.added(left, dropout, d_states)
