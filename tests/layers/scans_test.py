@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tflm.layers import cells, fused, scans
+from tests.layers.kernel_calls import kernel_calls
+from tflm.layers import cells, fused, products, row_part, scans
 
 B, T, D, U = 3, 7, 5, 6
 CELLS = {
@@ -70,9 +71,12 @@ def _assert_close(actual, expected, tolerance):
         assert float(error / tf.norm(theirs)) < tolerance
 
 
-@pytest.mark.parametrize(
+BOTH = pytest.mark.parametrize(
     ("dtype", "tolerance"), [(tf.float32, 1e-5), (tf.bfloat16, 2e-2)]
 )
+
+
+@BOTH
 def test_values_and_gradients_are_kerass(case, dtype, tolerance):
     cell, inputs, states, weights, expected = case
     actual = _scan(cell, inputs, states, weights, dtype)
@@ -99,8 +103,41 @@ def test_batch_and_length_may_be_unknown_until_run_time(case):
     assert run.experimental_get_tracing_count() == 1
 
 
-def test_without_xla_the_result_is_the_same(case, monkeypatch):
+@BOTH
+def test_without_xla_the_result_is_the_same(
+    case, monkeypatch, dtype, tolerance
+):
     cell, inputs, states, weights, expected = case
-    monkeypatch.setattr(fused, "xla_works", lambda: False)
-    actual = _scan(cell, inputs, states, weights, tf.float32)
-    _assert_close(actual, expected, 1e-5)
+    for module in fused, products:
+        monkeypatch.setattr(module, "xla_works", lambda: False)
+    actual = _scan(cell, inputs, states, weights, dtype)
+    _assert_close(actual, expected, tolerance)
+
+
+def test_a_part_of_the_rows_is_as_exact(case):
+    """Its products are TensorFlow's."""
+    cell, inputs, states, weights, expected = case
+    with row_part.working_on(1):
+        actual = _scan(cell, inputs, states, weights, tf.bfloat16)
+    _assert_close(actual, expected, 2e-2)
+
+
+def test_no_kernel_that_sums_is_of_two_scans(case):
+    cell, inputs, states, weights, _ = case
+
+    def kernels_of(count):
+        @tf.function
+        def run(inputs):
+            return [
+                _scan(cell, inputs, states, weights, tf.bfloat16)
+                for _ in range(count)
+            ]
+
+        summing, _ = kernel_calls(run, inputs)
+        return sorted(summing.values())
+
+    summing = kernels_of(1)
+    # A step forward, one back, and behind them, in turn, three products a gate.
+    gates = weights[1].shape[1] // U
+    assert summing == [1, 1, gates, gates, gates]
+    assert kernels_of(2) == sorted(2 * summing)

@@ -37,6 +37,34 @@ def fused_by_part(function: Callable) -> Callable[[int], Callable]:
     )
 
 
+def fused_apart(traced: Callable) -> Callable:
+    """A function as a kernel that, in a graph, no other call of this gives.
+
+    For what adds up many numbers, see `fused_by_part`, where operations may run
+    side by side for other reasons than parts. Outside of graphs none do, and
+    there is one kernel.
+
+    Args:
+        traced: A `tf.function`, traced once for all kernels.
+
+    Example:
+    >>> total = tf.function(tf.reduce_sum)
+    >>> fused_apart(total) is fused_apart(total)
+    True
+    >>> with tf.Graph().as_default():
+    ...     fused_apart(total) is fused_apart(total)
+    False
+    """
+    if tf.executing_eagerly():
+        return _fused_once(traced)
+    return fused(lambda *arguments, **keywords: traced(*arguments, **keywords))
+
+
+@functools.cache
+def _fused_once(traced: Callable) -> Callable:
+    return fused(traced)
+
+
 @functools.cache
 def xla_works() -> bool:
     """Whether XLA makes kernels for this machine."""

@@ -1,9 +1,12 @@
 """Products of bfloat16 made by XLA, which are not rounded again."""
 
+import functools
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tflm.layers import row_part
-from tflm.layers.fused import fused, xla_works
+from tflm.layers.fused import fused_apart, xla_works
 
 # XLA leaves a product of more than 16 columns to YNNPACK.
 _COLUMNS = 32
@@ -15,7 +18,7 @@ def are_faster(dtype: tf.DType) -> bool:
     They are where a product has tens of columns or thousands of rows, and the
     operations before and behind it in the same kernel. But they are made for
     all cores: where each core has a part of the rows, the parts would wait for
-    each other, and could meet in a new kernel, see `fused_by_part`.
+    each other.
 
     >>> are_faster(tf.float32)
     False
@@ -57,4 +60,11 @@ def matmul(
     return tf.stop_gradient(product[..., :columns])
 
 
-kernel = fused(matmul)
+def kernel() -> Callable[..., tf.Tensor]:
+    """`matmul` as a kernel, see `fused_apart`."""
+    return fused_apart(_traced())
+
+
+@functools.cache
+def _traced() -> Callable[..., tf.Tensor]:
+    return tf.function(matmul, autograph=False)

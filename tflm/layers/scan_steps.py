@@ -13,12 +13,9 @@ import tensorflow as tf
 
 from tflm.layers import gate_products, products
 from tflm.layers.cells import Cell, Tensors, float32, where
-from tflm.layers.fused import fused
+from tflm.layers.fused import fused, fused_apart
 
 
-# Each trace of a kernel is a compilation: layers, parts of the rows and calls
-# share theirs.
-@functools.cache
 def forward(
     cell: Cell, dtype: tf.DType, by_xla: bool
 ) -> Callable[..., tuple[Tensors, tf.Tensor, tf.Tensor]]:
@@ -27,6 +24,57 @@ def forward(
     It takes the recurrent kernel [G,U], its dropout, the rounded hidden state
     [U,B], the projected inputs [G,B], the biases, the mask and the states.
     """
+    step = _forward(cell, dtype, by_xla)
+    return fused_apart(step) if by_xla else step
+
+
+def backward(
+    cell: Cell, dtype: tf.DType, by_xla: bool
+) -> Callable[..., tuple[Tensors, Tensors, Tensors]]:
+    """A step back: the gates' gradients, products left to add, and the states'.
+
+    It takes the recurrent kernel, see `split`, its dropout, what the step
+    forward kept, the rounded hidden state before it, the output's gradient, the
+    mask, the products that the step behind has left, and the states' gradients,
+    of which the hidden one is without these.
+    """
+    step = _backward(cell, dtype, by_xla)
+    return fused_apart(step) if by_xla else step
+
+
+def split(
+    recurrent: tf.Tensor, by_xla: bool, dropout: tf.Tensor | None
+) -> tf.Tensor:
+    """A recurrent kernel [U,G] for `backward`, or one of each gate [gates,U,U].
+
+    A product for each gate, added up in the kernel: long rows of a power of two
+    bytes share cache lines, and by TensorFlow one product takes a third longer.
+    """
+    if by_xla and dropout is None:
+        return recurrent
+    units, size = recurrent.shape
+    return tf.stack(tf.split(recurrent, size // units, axis=1))
+
+
+def added(
+    left: Tensors, dropout: tf.Tensor | None, d_states: Tensors
+) -> Tensors:
+    """The states' gradients with a product, [U,B] or of each gate, or none."""
+    d_hidden, *d_others = d_states
+    for product in left:
+        of_state = float32(product)
+        if dropout is not None:
+            of_state *= dropout
+        # One by one: a sum in a kernel must be of one part of the rows.
+        parts = tf.unstack(of_state) if of_state.shape.rank == 3 else [of_state]
+        d_hidden = tf.add_n([d_hidden, *parts])
+    return d_hidden, *d_others
+
+
+# Each trace of a kernel is a compilation: layers, parts of the rows and calls
+# share those that have no product.
+@functools.cache
+def _forward(cell: Cell, dtype: tf.DType, by_xla: bool) -> Callable:
 
     @fused
     def element_wise(
@@ -56,21 +104,11 @@ def forward(
         product = gate_products.product(recurrent, hidden, dropout, multiply)
         return element_wise(inputs, product, *others)
 
-    return fused(step) if by_xla else step
+    return tf.function(step, autograph=False) if by_xla else step
 
 
 @functools.cache
-def backward(
-    cell: Cell, dtype: tf.DType, by_xla: bool
-) -> Callable[..., tuple[Tensors, Tensors, Tensors]]:
-    """A step back: the gates' gradients, products left to add, and the states'.
-
-    It takes the recurrent kernel, see `split`, its dropout, what the step
-    forward kept, the rounded hidden state before it, the output's gradient, the
-    mask, the products that the step behind has left, and the states' gradients,
-    of which the hidden one is without these.
-    """
-
+def _backward(cell: Cell, dtype: tf.DType, by_xla: bool) -> Callable:
     @fused
     def element_wise(
         dropout: tf.Tensor | None,
@@ -104,33 +142,4 @@ def backward(
         )
         return gates, (), added((product,), dropout, d_states)
 
-    return fused(step) if by_xla else step
-
-
-def split(
-    recurrent: tf.Tensor, by_xla: bool, dropout: tf.Tensor | None
-) -> tf.Tensor:
-    """A recurrent kernel [U,G] for `backward`, or one of each gate [gates,U,U].
-
-    A product for each gate, added up in the kernel: long rows of a power of two
-    bytes share cache lines, and by TensorFlow one product takes a third longer.
-    """
-    if by_xla and dropout is None:
-        return recurrent
-    units, size = recurrent.shape
-    return tf.stack(tf.split(recurrent, size // units, axis=1))
-
-
-def added(
-    left: Tensors, dropout: tf.Tensor | None, d_states: Tensors
-) -> Tensors:
-    """The states' gradients with a product, [U,B] or of each gate, or none."""
-    d_hidden, *d_others = d_states
-    for product in left:
-        of_state = float32(product)
-        if dropout is not None:
-            of_state *= dropout
-        # One by one: a sum in a kernel must be of one part of the rows.
-        parts = tf.unstack(of_state) if of_state.shape.rank == 3 else [of_state]
-        d_hidden = tf.add_n([d_hidden, *parts])
-    return d_hidden, *d_others
+    return tf.function(step, autograph=False) if by_xla else step

@@ -108,7 +108,7 @@ def scan(
                 None if inputs.dtype.is_integer else rounded,
                 state_dropout,
                 input_dropout,
-                products.kernel if by_xla else tf.matmul,
+                products.kernel() if by_xla else tf.matmul,
             )
             return (
                 None if d_steps is None else tf.cast(d_steps, inputs.dtype),
