@@ -104,8 +104,12 @@ def random_model(kind, tokenizer, **options):
     keras.utils.set_random_seed(5)
     shape = {"embedding_dim": 5, "units": 12}
     if kind is models.GPT:
-        shape = {"embedding_dim": 8, "num_heads": 2, "context": 5}
-        shape |= {"num_layers": 2}
+        shape = {
+            "embedding_dim": 8,
+            "num_heads": 2,
+            "num_layers": 2,
+            "context": 5,
+        }
     shape |= options
     model = kind(vocabulary_size=tokenizer.vocabulary_size, **shape)
     model.set_weights([2 * array for array in model.get_weights()])

@@ -10,7 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from tflm import sampling
-from tflm.generation.reader import TEXTS, Reader, checked, like, traced
+from tflm.generation.reader import (
+    TEXTS,
+    Reader,
+    checked,
+    like,
+    traced,
+    traced_once,
+)
 from tflm.generation.stop_strings import StopStrings
 from tflm.generation_settings import GenerationSettings
 from tflm.layers.fused import fused
@@ -81,24 +88,20 @@ class Generator(Reader):
             return fused(self._read_position)
         return super().read_position
 
-    @functools.cached_property
+    @traced_once
     def read_prompts(self) -> tf.types.experimental.PolymorphicFunction:
         """Reads all of prompts [B] but their last ids, for a graph.
 
         It gives these ids [B] and the state.
         """
-        if isinstance(self._reads_as, Generator):
-            return self._reads_as.read_prompts
         prompt = tf.TensorSpec([None], tf.string, "prompt")
         return tf.function(
             self._read_prompts, input_signature=[prompt], autograph=False
         )
 
-    @functools.cached_property
+    @traced_once
     def continuation(self) -> Callable[[tf.RaggedTensor, tf.Tensor], tf.Tensor]:
         """The text of ids [B,(T)] behind texts [B], for a graph."""
-        if isinstance(self._reads_as, Generator):
-            return self._reads_as.continuation
         ids = tf.RaggedTensorSpec([None, None], tf.int32)
         return traced(self.tokenizer.continuation, ids, TEXTS)
 

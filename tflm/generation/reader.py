@@ -17,6 +17,29 @@ CHUNK = 256
 TEXTS = tf.TensorSpec([None], tf.string)
 
 
+class traced_once(functools.cached_property):  # noqa: N801
+    """A trace that a reader has from the one that it reads as, if that has it.
+
+    Example:
+    >>> class Counter:
+    ...     def __init__(self, reads_as=None):
+    ...         self._reads_as = reads_as
+    ...
+    ...     @traced_once
+    ...     def made(self):
+    ...         return object()
+    >>> first = Counter()
+    >>> Counter(reads_as=first).made is first.made, Counter().made is first.made
+    (True, False)
+    """
+
+    def __get__(self, reader: Any, kind: Any = None) -> Any:
+        other, name = getattr(reader, "_reads_as", None), str(self.attrname)
+        if hasattr(type(other), name):
+            return getattr(other, name)
+        return super().__get__(reader, kind)
+
+
 class Reader(tf.Module):
     """A model and its tokenizer.
 
@@ -64,35 +87,27 @@ class Reader(tf.Module):
         self.prompt_bytes_limit = prompt_bytes_limit
         self._reads_as = reads_as
 
-    @functools.cached_property
+    @traced_once
     def read_chunk(self) -> Callable[..., State]:
         """The state after ids [B,C] where `mask` [B,C], for a graph."""
-        if self._reads_as is not None:
-            return self._reads_as.read_chunk
         return self._traced_reading(self._read_chunk, [None, None])
 
-    @functools.cached_property
+    @traced_once
     def read_position(self) -> Callable[..., tuple[tf.Tensor, State]]:
         """Logits [B,V] and the state after one id a row, for a graph.
 
         It takes ids [B], `mask` [B], whose rows are read, and the state.
         """
-        if self._reads_as is not None:
-            return self._reads_as.read_position
         return self._traced_reading(self._read_position, [None])
 
-    @functools.cached_property
+    @traced_once
     def tokenize(self) -> Callable[[tf.Tensor], tf.RaggedTensor]:
         """The ids of texts [B], ragged [B,(T)], for a graph."""
-        if self._reads_as is not None:
-            return self._reads_as.tokenize
         return traced(self.tokenizer.tokenize, TEXTS)
 
-    @functools.cached_property
+    @traced_once
     def text_behind(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """The text of single tokens [B] behind a text [B]; END's is empty."""
-        if self._reads_as is not None:
-            return self._reads_as.text_behind
 
         def text_behind(ids: tf.Tensor, follows: tf.Tensor) -> tf.Tensor:
             text = self.tokenizer.continuation(ids[:, tf.newaxis], follows)
