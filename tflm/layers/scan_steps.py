@@ -30,10 +30,11 @@ def forward(
 
 def backward(
     cell: Cell, dtype: tf.DType, by_xla: bool
-) -> Callable[..., tuple[Tensors, Tensors, Tensors]]:
-    """A step back: the gates' gradients, products left to add, and the states'.
+) -> Callable[..., tuple[tf.Tensor, Tensors, Tensors, Tensors]]:
+    """A step back: gradients of gates, products left to add, and the states'.
 
-    It takes the recurrent kernel, see `split`, its dropout, what the step
+    The gates are those of the projected state, [gates,U,B], and the others. It
+    takes the recurrent kernel, see `split`, its dropout, what the step
     forward kept, the rounded hidden state before it, the output's gradient, the
     mask, the products that the step behind has left, and the states' gradients,
     of which the hidden one is without these.
@@ -118,7 +119,7 @@ def _backward(cell: Cell, dtype: tf.DType, by_xla: bool) -> Callable:
         there: tf.Tensor | None,
         left: Tensors,
         *d_states: tf.Tensor,
-    ) -> tuple[Tensors, tf.Tensor, Tensors]:
+    ) -> tuple[tf.Tensor, Tensors, Tensors]:
         d_hidden, *d_others = added(left, dropout, d_states)
         d_hidden += float32(d_output)
         gates, d_states = cell.backward(
@@ -127,19 +128,21 @@ def _backward(cell: Cell, dtype: tf.DType, by_xla: bool) -> Callable:
         d_states = where(there, d_states, (d_hidden, *d_others))
         gates = where(there, gates, tuple(tf.zeros_like(g) for g in gates))
         gates = tuple(tf.cast(gate, dtype) for gate in gates)
-        of_state = tf.stack(gates[: cell.gates - cell.turned])  # [gates,U,B]
-        return gates, of_state, d_states
+        count = cell.gates - cell.turned
+        # In one, they are computed by one loop and not by one each.
+        return tf.stack(gates[:count]), gates[count:], d_states
 
     def step(
         recurrent: tf.Tensor, dropout: tf.Tensor | None, *others: tf.Tensor
-    ) -> tuple[Tensors, Tensors, Tensors]:
-        gates, of_state, d_states = element_wise(dropout, *others)
+    ) -> tuple[tf.Tensor, Tensors, Tensors, Tensors]:
+        of_state, gates, d_states = element_wise(dropout, *others)
         if not by_xla:
-            return gates, (tf.matmul(recurrent, of_state),), d_states
+            left = (tf.matmul(recurrent, of_state),)
+            return of_state, gates, left, d_states
         *count, _, size = recurrent.shape
         product = products.matmul(
             recurrent, tf.reshape(of_state, [*count, size, -1])
         )
-        return gates, (), added((product,), dropout, d_states)
+        return of_state, gates, (), added((product,), dropout, d_states)
 
     return tf.function(step, autograph=False) if by_xla else step

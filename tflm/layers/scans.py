@@ -190,7 +190,7 @@ def _backward(
     def go_back(
         time: tf.Tensor, left: Tensors, d_states: Tensors, arrays: Any
     ) -> tuple:
-        gates, left, d_states = step(
+        of_state, others, left, d_states = step(
             recurrent,
             dropout,
             kept.read(time),
@@ -200,6 +200,7 @@ def _backward(
             left,
             *d_states,
         )
+        gates = *tf.unstack(of_state), *others
         arrays = tuple(
             array.write(time, gate)
             for array, gate in zip(arrays, gates, strict=True)
