@@ -8,7 +8,8 @@ import tensorflow as tf
 from tflm.layers import row_part
 from tflm.layers.fused import fused_apart, xla_works
 
-# XLA leaves a product of more than 16 columns to YNNPACK.
+# XLA leaves a product to YNNPACK, which is fast, from 17 columns on: it takes
+# no longer for 32 than for 17, and less than XLA itself for fewer.
 _COLUMNS = 32
 
 

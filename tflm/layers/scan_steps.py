@@ -34,10 +34,10 @@ def backward(
     """A step back: gradients of gates, products left to add, and the states'.
 
     The gates are those of the projected state, [gates,U,B], and the others. It
-    takes the recurrent kernel, see `split`, its dropout, what the step
-    forward kept, the rounded hidden state before it, the output's gradient, the
-    mask, the products that the step behind has left, and the states' gradients,
-    of which the hidden one is without these.
+    takes the recurrent kernel, see `split`, its dropout, what the step forward
+    kept, the rounded hidden state before it, the output's gradient, the mask,
+    the products that the step behind has left, and the states' gradients, of
+    which the hidden one is without these.
     """
     step = _backward(cell, dtype, by_xla)
     return fused_apart(step) if by_xla else step
@@ -76,7 +76,6 @@ def added(
 # share those that have no product.
 @functools.cache
 def _forward(cell: Cell, dtype: tf.DType, by_xla: bool) -> Callable:
-
     @fused
     def element_wise(
         inputs: tf.Tensor,
