@@ -164,6 +164,11 @@ def by_keras(row: str, precision: str, weights: list, checked: bool):
         loss,
     )
     data = tf.data.Dataset.from_tensors(batch_of(row)).repeat()
+    # At the end `fit` would wait for what tunes the data: that sleeps for twice
+    # as long each time, and made up to half of all seconds.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    data = data.with_options(options)
 
     def train(steps: int) -> list[float]:
         losses: list[float] = []
