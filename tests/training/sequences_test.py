@@ -10,7 +10,7 @@ import tensorflow as tf
 from tests.documents import random_documents, store_of
 from tests.training.conftest import Recorder, compiled, digests, make_loop
 from tflm import models
-from tflm.layers import fused, scans
+from tflm.layers import fused, products, scan_steps
 from tflm.pipelines import Contiguous, DocumentBatches, Examples, Sequences
 from tflm.pipelines.examples import make_examples
 
@@ -27,8 +27,8 @@ def model(kind, **options):
     return compiled(made, 1e-12)
 
 
-def gru(num_layers=2):
-    return model(models.GRU, units=7, num_layers=num_layers)
+def gru(num_layers=2, **options):
+    return model(models.GRU, units=7, num_layers=num_layers, **options)
 
 
 def gpt():
@@ -188,23 +188,30 @@ def test_one_trace_serves_all_shapes(pad, tmp_path):
     assert loop.train_step.run.experimental_get_tracing_count() == 1
 
 
+@pytest.mark.parametrize(
+    ("dtype", "kernels"),
+    # Forward and backward, for all layers; with products for each of two, and
+    # then those behind the loop, two and three of different widths.
+    [("float32", 2), ("mixed_bfloat16", 2 + 2 * 2 + 5)],
+)
 def test_eight_buckets_compile_no_kernel_more_than_eight_times(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, dtype, kernels
 ):
     traced = []
 
     def counting(function):
-        def body(*tensors):  # runs when it is traced, and is compiled then
+        def body(*tensors, **how):  # runs when traced, and is compiled then
             traced.append(str(tensors))
-            return function(*tensors)
+            return function(*tensors, **how)
 
         return fused.fused(body)
 
-    monkeypatch.setattr(scans, "fused", counting)
-    makers = scans._forward_kernel, scans._backward_kernel
-    for maker in makers:  # as if none had been made
-        monkeypatch.setattr(
-            scans, maker.__name__, functools.cache(maker.__wrapped__)
+    monkeypatch.setattr(scan_steps, "fused", counting)
+    for module in scan_steps, products:
+        monkeypatch.setattr(module, "fused_apart", counting)
+    for maker in scan_steps._forward, scan_steps._backward:
+        monkeypatch.setattr(  # as if none had been made
+            scan_steps, maker.__name__, functools.cache(maker.__wrapped__)
         )
     documents = random_documents(seed=6, count=60, longest=60)
     data = DocumentBatches(store_of(documents), 61, 4, seed=2)
@@ -212,9 +219,9 @@ def test_eight_buckets_compile_no_kernel_more_than_eight_times(
     # A kernel is compiled once for each of the shapes that come.
     shapes = {data.read(step).inputs.shape for step in range(steps)}
     assert 2 < len(shapes) <= 8
-    losses(tmp_path, gru(), data, steps)
-    # Forward and backward, of both layers, for any shape.
-    assert len(traced) == 2
+    losses(tmp_path, gru(dtype=dtype), data, steps)
+    # For any shape.
+    assert len(traced) == kernels
 
 
 def test_contiguous_rows_stay_on_one_device(tmp_path, monkeypatch):
