@@ -37,6 +37,7 @@ FOUNDATION: dict[str, tuple[str, ...]] = {
     "config": ("checked",),
     "grouping": (),
     "parallel": (),
+    "processor": (),
     "writing": (),
     "presets": ("checked", "config"),
     "generation_settings": ("checked",),

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.layers.kernel_calls import kernel_calls
+from tflm import processor
 from tflm.layers import fused, products, row_part
 
 
@@ -20,7 +21,7 @@ def test_products_are_not_rounded(columns, batch):
     right = _rounded(random, *batch, 30, columns)
     exact = left.numpy().astype(float) @ right.numpy().astype(float)
     turned = tf.linalg.matrix_transpose(right)
-    multiply = products.kernel()
+    multiply = fused.fused_apart(products.matmul)
     for actual in multiply(left, right), multiply(left, turned, True):
         assert actual.dtype == tf.float32
         np.testing.assert_allclose(actual, exact, rtol=1e-5, atol=1e-5)
@@ -29,7 +30,7 @@ def test_products_are_not_rounded(columns, batch):
 def test_shapes_may_be_unknown_until_run_time():
     random = np.random.default_rng(1)
     unknown = tf.TensorSpec([None, None], tf.bfloat16)
-    multiply = products.kernel()
+    multiply = fused.fused_apart(products.matmul)
     run = tf.function(multiply, input_signature=[unknown, unknown])
     for columns in 3, 50:
         left, right = _rounded(random, 4, 5), _rounded(random, 5, columns)
@@ -49,12 +50,17 @@ def test_they_are_for_whole_rows_in_bfloat16(monkeypatch):
     assert not products.are_faster(tf.bfloat16)
 
 
-def test_in_a_graph_each_has_a_kernel_of_its_own():
-    total = tf.function(tf.reduce_sum)
+def test_they_are_for_processors_with_amx(monkeypatch):
+    for feature, expected in ("amx_bf16", True), ("avx512_bf16", False):
+        monkeypatch.setattr(processor, "has", feature.__eq__)
+        assert products.are_faster(tf.bfloat16) is expected
 
+
+def test_in_a_graph_each_has_a_kernel_of_its_own():
     @tf.function
     def run(values):
-        first, second = fused.fused_apart(total), fused.fused_apart(total)
+        first = fused.fused_apart(tf.reduce_sum)
+        second = fused.fused_apart(tf.reduce_sum)
         return first(values), second(values), first(values)
 
     values = tf.constant([1.0, 2.0])

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.layers.kernel_calls import kernel_calls
+from tflm import processor
 from tflm.layers import cells, fused, products, row_part, scans
 
 B, T, D, U = 3, 7, 5, 6
@@ -77,7 +78,11 @@ BOTH = pytest.mark.parametrize(
 
 
 @BOTH
-def test_values_and_gradients_are_kerass(case, dtype, tolerance):
+@pytest.mark.parametrize("amx", [True, False])
+def test_values_and_gradients_are_kerass(
+    case, monkeypatch, dtype, tolerance, amx
+):
+    monkeypatch.setattr(processor, "has", lambda feature: amx)
     cell, inputs, states, weights, expected = case
     actual = _scan(cell, inputs, states, weights, dtype)
     assert actual[0].dtype == dtype

@@ -1,12 +1,11 @@
 import os
 import subprocess
 import sys
-import types
 
 import pytest
 import tensorflow as tf
 
-from tflm import config
+from tflm import config, processor
 from tflm.training import device
 
 
@@ -18,35 +17,24 @@ def fake_gpu(monkeypatch, *gpus):
     )
 
 
-def fake_cpu(monkeypatch, description):
-    def read_text(errors):
-        if description is None:
-            raise FileNotFoundError
-        return description
-
-    path = types.SimpleNamespace(read_text=read_text)
-    monkeypatch.setattr(device, "Path", {"/proc/cpuinfo": path}.get)
-
-
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_what_is_asked_for_is_taken(precision):
     assert device.resolve(precision) == precision
 
 
 @pytest.mark.parametrize(
-    ("description", "expected"),
+    ("feature", "expected"),
     [
-        ("flags : fpu amx_bf16 avx", "bfloat16"),
-        ("flags : fpu avx512_bf16", "bfloat16"),
-        ("flags : fpu avx512f avx512_bf16x amx_int8", "float32"),
-        (None, "float32"),  # there is no such file outside Linux
+        ("amx_bf16", "bfloat16"),
+        ("avx512_bf16", "bfloat16"),
+        ("avx512f", "float32"),
     ],
 )
 def test_auto_on_a_cpu_asks_for_its_instructions(
-    monkeypatch, description, expected
+    monkeypatch, feature, expected
 ):
     fake_gpu(monkeypatch)
-    fake_cpu(monkeypatch, description)
+    monkeypatch.setattr(processor, "has", feature.__eq__)
     assert device.resolve("auto") == expected
 
 
@@ -57,7 +45,7 @@ def test_auto_on_a_cpu_asks_for_its_instructions(
 def test_auto_on_a_gpu_asks_for_its_generation(
     monkeypatch, capability, expected
 ):
-    fake_cpu(monkeypatch, "amx_bf16")
+    monkeypatch.setattr(processor, "has", lambda feature: True)
     fake_gpu(monkeypatch, {"compute_capability": capability})
     assert device.resolve("auto") == expected
 
@@ -78,9 +66,10 @@ def test_describe_names_the_device(monkeypatch):
 SMALL = {"model": "gru", "batch_size": 32, "precision": "float32"}
 
 
-def row_parts(monkeypatch, cores, settings):
-    """On a machine of so many cores."""
+def row_parts(monkeypatch, cores, settings, feature="amx_bf16"):
+    """On a machine of so many cores that have the feature."""
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(processor, "has", feature.__eq__)
     return device.row_parts(config.from_flat({**SMALL, **settings}))
 
 
@@ -115,6 +104,26 @@ def test_rows_are_shared_out_where_it_pays(monkeypatch, cores, settings):
 def test_rows_stay_together_where_it_does_not(monkeypatch, cores, settings):
     fake_gpu(monkeypatch)
     assert row_parts(monkeypatch, cores, settings) == 1
+
+
+@pytest.mark.parametrize(
+    ("feature", "precision", "units", "expected"),
+    [
+        ("avx512_bf16", "auto", 1024, 2),
+        ("avx512_bf16", "auto", 1025, 1),
+        ("avx512_bf16", "float32", 1024, 1),
+        ("amx_bf16", "auto", 1024, 1),
+        ("amx_bf16", "auto", 768, 2),
+        ("avx512f", "auto", 1024, 1),
+        ("avx512f", "bfloat16", 1024, 2),
+    ],
+)
+def test_larger_layers_have_parts_where_bfloat16_lacks_amx(
+    monkeypatch, feature, precision, units, expected
+):
+    fake_gpu(monkeypatch)
+    settings = {"precision": precision, "units": units}
+    assert row_parts(monkeypatch, 2, settings, feature) == expected
 
 
 def test_rows_stay_together_on_a_gpu(monkeypatch):

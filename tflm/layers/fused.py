@@ -31,38 +31,37 @@ def fused_by_part(function: Callable) -> Callable[[int], Callable]:
     >>> int(total(0)(tf.range(3))), total(0) is total(0), total(0) is total(1)
     (3, True, False)
     """
-    traced = tf.function(function, autograph=False)  # once for all parts
-    return functools.cache(
-        lambda part: fused(lambda *arguments: traced(*arguments))
-    )
+    return functools.cache(lambda part: _another(function))
 
 
-def fused_apart(traced: Callable) -> Callable:
-    """A function as a kernel that, in a graph, no other call of this gives.
+def fused_apart(function: Callable) -> Callable:
+    """The function as a kernel that, in a graph, no other call of this gives.
 
     For what adds up many numbers, see `fused_by_part`, where operations may run
     side by side for other reasons than parts. Outside of graphs none do, and
     there is one kernel.
 
-    Args:
-        traced: A `tf.function`, traced once for all kernels.
-
-    Example:
-    >>> total = tf.function(tf.reduce_sum)
-    >>> fused_apart(total) is fused_apart(total)
+    >>> fused_apart(tf.reduce_sum) is fused_apart(tf.reduce_sum)
     True
     >>> with tf.Graph().as_default():
-    ...     fused_apart(total) is fused_apart(total)
+    ...     fused_apart(tf.reduce_sum) is fused_apart(tf.reduce_sum)
     False
     """
-    if tf.executing_eagerly():
-        return _fused_once(traced)
+    return _once(function) if tf.executing_eagerly() else _another(function)
+
+
+def _another(function: Callable) -> Callable:
+    traced = _traced(function)
     return fused(lambda *arguments, **keywords: traced(*arguments, **keywords))
 
 
+_once = functools.cache(_another)
+
+
 @functools.cache
-def _fused_once(traced: Callable) -> Callable:
-    return fused(traced)
+def _traced(function: Callable) -> Callable:
+    """Traced once for all kernels of the function."""
+    return tf.function(function, autograph=False)
 
 
 @functools.cache

@@ -1,12 +1,10 @@
 """Products of bfloat16 made by XLA, which are not rounded again."""
 
-import functools
-from collections.abc import Callable
-
 import tensorflow as tf
 
+from tflm import processor
 from tflm.layers import row_part
-from tflm.layers.fused import fused_apart, xla_works
+from tflm.layers.fused import xla_works
 
 # XLA leaves a product to YNNPACK, which is fast, from 17 columns on: it takes
 # no longer for 32 than for 17, and less than XLA itself for fewer.
@@ -16,15 +14,20 @@ _COLUMNS = 32
 def are_faster(dtype: tf.DType) -> bool:
     """Whether they are faster than TensorFlow's.
 
-    They are where a product has tens of columns or thousands of rows, and the
-    operations before and behind it in the same kernel. But they are made for
-    all cores: where each core has a part of the rows, the parts would wait for
-    each other.
+    They are with AMX, where a product has tens of columns or thousands of rows,
+    and the operations before and behind it in the same kernel. But they are
+    made for all cores: where each core has a part of the rows, the parts would
+    wait for each other.
 
     >>> are_faster(tf.float32)
     False
     """
-    return dtype == tf.bfloat16 and row_part.is_whole() and xla_works()
+    return (
+        dtype == tf.bfloat16
+        and processor.has("amx_bf16")
+        and row_part.is_whole()
+        and xla_works()
+    )
 
 
 def matmul(
@@ -59,13 +62,3 @@ def matmul(
     )
     # TensorFlow cannot make the gradient, which it would do outside of graphs.
     return tf.stop_gradient(product[..., :columns])
-
-
-def kernel() -> Callable[..., tf.Tensor]:
-    """`matmul` as a kernel, see `fused_apart`."""
-    return fused_apart(_traced())
-
-
-@functools.cache
-def _traced() -> Callable[..., tf.Tensor]:
-    return tf.function(matmul, autograph=False)

@@ -104,7 +104,7 @@ def _forward(cell: Cell, dtype: tf.DType, by_xla: bool) -> Callable:
         product = gate_products.product(recurrent, hidden, dropout, multiply)
         return element_wise(inputs, product, *others)
 
-    return tf.function(step, autograph=False) if by_xla else step
+    return step
 
 
 @functools.cache
@@ -144,4 +144,4 @@ def _backward(cell: Cell, dtype: tf.DType, by_xla: bool) -> Callable:
         )
         return of_state, gates, (), added((product,), dropout, d_states)
 
-    return tf.function(step, autograph=False) if by_xla else step
+    return step

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tflm.layers import gate_products, products, scan_steps
 from tflm.layers.cells import Cell, Tensors, float32, two_biases
+from tflm.layers.fused import fused_apart
 
 
 def scan(
@@ -108,7 +109,7 @@ def scan(
                 None if inputs.dtype.is_integer else rounded,
                 state_dropout,
                 input_dropout,
-                products.kernel() if by_xla else tf.matmul,
+                fused_apart(products.matmul) if by_xla else tf.matmul,
             )
             return (
                 None if d_steps is None else tf.cast(d_steps, inputs.dtype),

@@ -2,16 +2,12 @@
 
 import contextlib
 import os
-from pathlib import Path
 
 import tensorflow as tf
 
+from tflm import processor
 from tflm.config import Config
 from tflm.models.row_shares import MOST_PARTS
-
-# Of a recurrent layer whose rows are shared out. With more, each core reads
-# more weights at each position than its cache holds.
-_MOST_UNITS = 768
 
 
 def describe() -> str:
@@ -47,7 +43,7 @@ def resolve(precision: str) -> str:
         details = tf.config.experimental.get_device_details(gpus[0])
         fast = details.get("compute_capability", (0, 0)) >= (8, 0)
     else:
-        fast = _cpu_multiplies_bfloat16()
+        fast = processor.has("amx_bf16") or processor.has("avx512_bf16")
     return "bfloat16" if fast else "float32"
 
 
@@ -71,15 +67,26 @@ def row_parts(config: Config) -> int:
     model, sequences = config.model, config.sequences
     cores = os.cpu_count() or 1
     recurrent = model.model in ("gru", "lstm", "simple_rnn")
+    most_units = _most_units(resolve(config.training.precision))
     documents = sequences.sequences == "documents"
     pays = (
-        (model.model == "gpt" or recurrent and model.units <= _MOST_UNITS)
+        (model.model == "gpt" or recurrent and model.units <= most_units)
         and not (documents and sequences.pad != "fixed")
         and 1 < cores <= MOST_PARTS
         and sequences.batch_size % cores == 0
         and not tf.config.list_physical_devices("GPU")
     )
     return cores if pays else 1
+
+
+def _most_units(precision: str) -> int:
+    """Of a recurrent layer whose rows are shared out.
+
+    With more, each core reads more weights at each position than its cache
+    holds, which shows less where bfloat16 is multiplied without AMX.
+    """
+    without = precision == "bfloat16" and not processor.has("amx_bf16")
+    return 1024 if without else 768
 
 
 def share_out_rows(parts: int) -> None:
@@ -97,12 +104,3 @@ def share_out_rows(parts: int) -> None:
         return
     with contextlib.suppress(RuntimeError):  # TensorFlow has computed
         tf.config.threading.set_intra_op_parallelism_threads(1)
-
-
-def _cpu_multiplies_bfloat16() -> bool:
-    try:
-        description = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:  # not Linux
-        return False
-    flags = description.split()
-    return "avx512_bf16" in flags or "amx_bf16" in flags
