@@ -4,6 +4,8 @@ Their weights can be set to those of our models, in the order of
 `get_weights()`.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import nn
@@ -163,10 +165,10 @@ class Trainer:
     def __init__(self, model: nn.Module, precision: str, epsilon: float):
         self.model = model
         self.bfloat16 = precision == "bfloat16"
+        self.epsilon = epsilon
+        self.steps = 0
         trained = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(
-            trained, 1e-3, eps=epsilon, fused=True
-        )
+        self.optimizer = torch.optim.Adam(trained, 1e-3, fused=True)
 
     def step(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
         """One optimizer step; returns the loss before it, in nats."""
@@ -178,5 +180,9 @@ class Trainer:
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.steps += 1
+        # Keras adds it before the bias is corrected, PyTorch behind that.
+        (group,) = self.optimizer.param_groups
+        group["eps"] = self.epsilon / math.sqrt(1 - 0.999**self.steps)
         self.optimizer.step()
         return loss.item()
