@@ -42,16 +42,23 @@ def test_compiled_steps_write_the_same_texts(
         (models.GRU, 10**6, 6, 1),
         (models.GRU, 10**6, 6, 5),  # parts that have no rows
         (models.GPT, 0, 10, 3),  # too large to be compiled for so many
+        (models.GRU, 0, 10, 3),
     ],
 )
 def test_rows_in_parts_are_written_as_together(
     kind, small, rows, cores, plain, tokenizer, monkeypatch
 ):
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    one_thread_each(monkeypatch)
     monkeypatch.setattr(text_generator, "_SMALL", small)
     model, rules = random_model(kind, tokenizer), {"repetition_penalty": 1.3}
     compiled = writer(model, tokenizer, True, **rules)
     assert compiled(rows) == plain(kind, **rules)(rows)
+
+
+def one_thread_each(monkeypatch):
+    threads = "get_intra_op_parallelism_threads"
+    monkeypatch.setattr(tf.config.threading, threads, lambda: 1)
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +89,11 @@ def test_cores_have_parts_of_many_rows_where_that_is_faster(
 ):
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     monkeypatch.setattr(text_generator, "_SMALL", 0)
-    undivided = traced(random_model(models.GRU, tokenizer), tokenizer)
+    recurrent = random_model(models.GRU, tokenizer)
     assert len(loops_of_many_rows(divided)) == 3
-    assert len(loops_of_many_rows(undivided)) == 1
+    assert len(loops_of_many_rows(traced(recurrent, tokenizer))) == 1
+    one_thread_each(monkeypatch)
+    assert len(loops_of_many_rows(traced(recurrent, tokenizer))) == 3
 
 
 def test_parts_share_no_kernel_that_sums(divided, tokenizer, monkeypatch):

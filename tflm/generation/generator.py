@@ -45,6 +45,8 @@ class Generator(Reader):
         jit_compile: bool. Whether tokens are read and drawn in a kernel made
             by XLA, where that works: some seconds are lost at first, and few
             rows, or any of a small model, are then several times as fast.
+            Many rows of a large model are the faster where operations have one
+            thread each (`tf.config.threading`): each core has a part of them.
             Calls of several threads take turns. Not for an export. Default
             False.
 

@@ -16,6 +16,7 @@ from tflm.generation.reader import like_rows, strings
 from tflm.generation.stop_strings import first_bytes
 from tflm.generation_settings import CALL_SETTINGS
 from tflm.layers.fused import xla_works
+from tflm.models import row_shares
 
 # Rows that XLA's products, made for few, are fast enough for in any model.
 _FEW = 8
@@ -183,7 +184,8 @@ class TextGenerator(Generator):
     @property
     def _write_many(self) -> Callable:
         writer = self._writer
-        return writer.write_parts if writer.steps.in_parts else writer.write
+        in_parts = writer.steps.in_parts or row_shares.one_thread_each()
+        return writer.write_parts if in_parts else writer.write
 
     @property
     def _is_small(self) -> bool:

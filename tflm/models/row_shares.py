@@ -33,12 +33,22 @@ def part_count(batch_size: int | None) -> int:
     >>> part_count(None)
     1
     """
-    threads = tf.config.threading.get_intra_op_parallelism_threads()
-    if batch_size is None or threads != 1:
-        return 1
-    if tf.config.list_physical_devices("GPU"):
+    if batch_size is None or not one_thread_each():
         return 1
     return math.gcd(batch_size, min(os.cpu_count() or 1, MOST_PARTS))
+
+
+def one_thread_each() -> bool:
+    """Whether operations have one thread each, so that cores need parts.
+
+    This is TensorFlow's setting `intra_op_parallelism_threads`; on a GPU it
+    does not count.
+
+    >>> one_thread_each()
+    False
+    """
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    return threads == 1 and not tf.config.list_physical_devices("GPU")
 
 
 def side_by_side(function: Callable, parts: int, *rows: Any) -> Any:

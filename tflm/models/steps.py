@@ -38,7 +38,8 @@ class Steps:
 
     Attributes:
         in_parts: Whether cores that take parts of many rows are faster than
-            cores that take parts of each operation.
+            cores that take parts of each operation, even where these do not
+            have one thread each.
     """
 
     in_parts = False
