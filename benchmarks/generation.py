@@ -3,17 +3,19 @@
     python benchmarks/generation.py --row gru-1024 --batch_size 1
 
 Ours is `generate` of the SavedModel, as a server runs it, in both precisions,
-and `TextGenerator` in Python with XLA, likewise. The peers are the loop of
-TensorFlow's text-generation tutorial, which calls a stock Keras model once for
-each token, with strings in and out, and PyTorch's own parts with a cache, in
-float32 and in bfloat16, if it is installed (`pip install .[peers]`). Each works
-in a process of its own on the same weights. First the probabilities of what
+and `TextGenerator` in Python with XLA, likewise, many rows of a large model
+with one thread for each operation. The peers are the loop of TensorFlow's
+text-generation tutorial, which calls a stock Keras model once for each token,
+with strings in and out, and PyTorch's own parts with a cache, in float32 and in
+bfloat16, if it is installed (`pip install .[peers]`). Each works in a process
+of its own on the same weights. First the probabilities of what
 follows a prompt must agree; the GPTs are compared without positions then, which
 differ. Then the sides take turns, because a shared machine is never equally
 fast twice.
 """
 
 import argparse
+import functools
 import json
 import subprocess
 import sys
@@ -32,6 +34,9 @@ PROMPT = "the cat sat on the mat and looked"
 LETTERS = "".join(map(chr, range(ord("A"), ord("A") + VOCABULARY - 5))) + " "
 # Tokens of every row in a turn: a turn takes some seconds on two cores.
 TOKENS = {"gru-1024": 1000, "lstm-1024": 1000, "gpt-small": 500}
+# Of these many rows are written in parts.
+LARGE = ("gru-1024", "lstm-1024", "gpt-baby")
+MANY = 9
 # Of log-probabilities: float32 in another order, and rounded to bfloat16.
 AGREES = {"float32": 2e-3, "bfloat16": 5e-2}
 
@@ -191,12 +196,21 @@ SIDES: dict[str, Callable[..., Made]] = {
 }
 
 
+def set_threads(options: argparse.Namespace) -> None:
+    """For parts of many rows one an operation, as `Generator` says."""
+    import tensorflow as tf
+
+    many = options.batch_size >= MANY and options.row in LARGE
+    if many and options.side.startswith("python"):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
 def work(options: argparse.Namespace) -> None:
     """Answers lines of numbers of tokens, for the process that compares."""
     if not options.side.startswith("pytorch"):
         from tflm.command_line import noise
 
-        noise.import_tensorflow_quietly()
+        noise.import_tensorflow_quietly(functools.partial(set_threads, options))
     with np.load(options.folder / "weights.npz") as kept:
         weights = [kept[name] for name in kept.files]
     made = SIDES[options.side](options.row, weights, options.batch_size)
