@@ -8,10 +8,9 @@ with one thread for each operation. The peers are the loop of TensorFlow's
 text-generation tutorial, which calls a stock Keras model once for each token,
 with strings in and out, and PyTorch's own parts with a cache, in float32 and in
 bfloat16, if it is installed (`pip install .[peers]`). Each works in a process
-of its own on the same weights. First the probabilities of what
-follows a prompt must agree; the GPTs are compared without positions then, which
-differ. Then the sides take turns, because a shared machine is never equally
-fast twice.
+of its own on the same weights. First the probabilities of what follows a prompt
+must agree; the GPTs are compared without positions then, which differ. Then the
+sides take turns, because a shared machine is never equally fast twice.
 """
 
 import argparse
@@ -197,7 +196,7 @@ SIDES: dict[str, Callable[..., Made]] = {
 
 
 def set_threads(options: argparse.Namespace) -> None:
-    """For parts of many rows one an operation, as `Generator` says."""
+    """One for each operation, where many rows are in parts: see `Generator`."""
     import tensorflow as tf
 
     many = options.batch_size >= MANY and options.row in LARGE

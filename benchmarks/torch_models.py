@@ -181,7 +181,7 @@ class Trainer:
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.steps += 1
-        # Keras adds it before the bias is corrected, PyTorch behind that.
+        # Keras adds epsilon before the bias is corrected, PyTorch behind it.
         (group,) = self.optimizer.param_groups
         group["eps"] = self.epsilon / math.sqrt(1 - 0.999**self.steps)
         self.optimizer.step()

@@ -31,7 +31,8 @@ def fused_by_part(function: Callable) -> Callable[[int], Callable]:
     >>> int(total(0)(tf.range(3))), total(0) is total(0), total(0) is total(1)
     (3, True, False)
     """
-    return functools.cache(lambda part: _another(function))
+    traced = tf.function(function, autograph=False)  # once for all parts
+    return functools.cache(lambda part: _another(traced))
 
 
 def fused_apart(function: Callable) -> Callable:
@@ -39,7 +40,7 @@ def fused_apart(function: Callable) -> Callable:
 
     For what adds up many numbers, see `fused_by_part`, where operations may run
     side by side for other reasons than parts. Outside of graphs none do, and
-    there is one kernel.
+    there is one kernel. The function is traced once, and kept for good.
 
     >>> fused_apart(tf.reduce_sum) is fused_apart(tf.reduce_sum)
     True
@@ -47,20 +48,22 @@ def fused_apart(function: Callable) -> Callable:
     ...     fused_apart(tf.reduce_sum) is fused_apart(tf.reduce_sum)
     False
     """
-    return _once(function) if tf.executing_eagerly() else _another(function)
+    if tf.executing_eagerly():
+        return _once(function)
+    return _another(_traced(function))
 
 
-def _another(function: Callable) -> Callable:
-    traced = _traced(function)
+def _another(traced: Callable) -> Callable:
     return fused(lambda *arguments, **keywords: traced(*arguments, **keywords))
 
 
-_once = functools.cache(_another)
+@functools.cache
+def _once(function: Callable) -> Callable:
+    return _another(_traced(function))
 
 
 @functools.cache
 def _traced(function: Callable) -> Callable:
-    """Traced once for all kernels of the function."""
     return tf.function(function, autograph=False)
 
 
