@@ -57,13 +57,19 @@ def test_they_are_for_processors_with_amx(monkeypatch):
 
 
 def test_in_a_graph_each_has_a_kernel_of_its_own():
+    traced = []
+
+    def total(values):
+        traced.append(values)
+        return tf.reduce_sum(values)
+
     @tf.function
     def run(values):
-        first = fused.fused_apart(tf.reduce_sum)
-        second = fused.fused_apart(tf.reduce_sum)
+        first, second = fused.fused_apart(total), fused.fused_apart(total)
         return first(values), second(values), first(values)
 
     values = tf.constant([1.0, 2.0])
     assert [float(sum_) for sum_ in run(values)] == [3.0, 3.0, 3.0]
     summing, others = kernel_calls(run, values)
     assert sorted(summing.values()) == [1, 2] and not others
+    assert len(traced) == 1  # for all of them
