@@ -47,8 +47,12 @@ def dataset_of(pieces: Callable[[], Iterator[Piece]]) -> tf.data.Dataset:
 
 def pieces_of(dataset: tf.data.Dataset) -> Iterator[Piece]:
     """The pieces of such a data set."""
-    # A call of a data set, too: a few long pieces at once are not too many.
-    for batch in dataset.batch(_READ_AT_ONCE).as_numpy_iterator():
+    # A call of a data set, too: a few long pieces at once are not too many, if
+    # no others are read behind them meanwhile.
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    batches = dataset.batch(_READ_AT_ONCE).with_options(options)
+    for batch in batches.as_numpy_iterator():
         columns = (
             batch["text"],
             batch["starts"].tolist(),
