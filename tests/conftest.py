@@ -1,0 +1,29 @@
+"""How the tests are shared out to processes."""
+
+import gc
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
+# Folders in which several files use what takes long to make.
+TOGETHER = ("tests/serving", "tests/training")
+
+
+class SharedOut(LoadFileScheduling):
+    """The tests of a file to one process, or those of a folder."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        folder = file.rpartition("/")[0]
+        return folder if folder in TOGETHER else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return SharedOut(config, log)
+
+
+def pytest_collection_finish():
+    """What has been imported stays: nobody need look for garbage in it."""
+    gc.collect()
+    gc.freeze()
