@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tflm.layers import heads, rings
+from tflm.layers import heads, rings, single_queries
 from tflm.layers.dense import Product, dense, product_and_bias
 
 _WAVELENGTH = 10_000.0
@@ -234,11 +234,16 @@ def _mixed(
     queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, seen: tf.Tensor
 ) -> tf.Tensor:
     """Outside of training; [B,H,T,W], as `heads.attend`."""
-    dtype = queries.dtype
-    scores = tf.matmul(queries, tf.cast(keys, dtype), transpose_b=True)
+    dtype, seen = queries.dtype, seen[:, tf.newaxis]
+    keys, values = tf.cast(keys, dtype), tf.cast(values, dtype)
+    if queries.shape[2] == 1:
+        scores = single_queries.scores(queries, keys, transpose_keys=True)
+        scores = tf.where(seen, scores, _NEVER)
+        return single_queries.mixture(scores, (values,))
+    scores = tf.matmul(queries, keys, transpose_b=True)
     scores = tf.cast(scores, tf.float32) / math.sqrt(queries.shape[-1])
-    weights = tf.nn.softmax(tf.where(seen[:, None], scores, _NEVER))
-    return tf.matmul(tf.cast(weights, dtype), tf.cast(values, dtype))
+    weights = tf.nn.softmax(tf.where(seen, scores, _NEVER))
+    return tf.matmul(tf.cast(weights, dtype), values)
 
 
 def _exchanged(parts: tf.Tensor) -> tf.Tensor:

@@ -9,10 +9,9 @@ Axes: B batch, H heads, W width of a head, C context, F earlier positions,
 S positions of the buffer.
 """
 
-import math
-
 import tensorflow as tf
 
+from tflm.layers import single_queries
 from tflm.layers.rings import Pair
 
 _NEVER = -1e9
@@ -131,14 +130,9 @@ def attend(
     """What queries [B,H,1,W] attend to, in both parts; as the queries."""
     scores = tf.concat(
         [
-            tf.matmul(queries, earlier[0]),
-            tf.matmul(queries, buffer[0], transpose_b=True),
+            single_queries.scores(queries, earlier[0]),
+            single_queries.scores(queries, buffer[0], transpose_keys=True),
         ],
         axis=3,
     )  # [B,H,1,F+S]
-    scores = tf.cast(scores, tf.float32) / math.sqrt(queries.shape[-1])
-    weights = tf.cast(tf.nn.softmax(scores + unseen), queries.dtype)
-    count = tf.shape(earlier[1])[2]
-    return tf.matmul(weights[..., :count], earlier[1]) + tf.matmul(
-        weights[..., count:], buffer[1]
-    )
+    return single_queries.mixture(scores + unseen, (earlier[1], buffer[1]))

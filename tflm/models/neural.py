@@ -128,9 +128,13 @@ class NeuralLanguageModel(LanguageModel):
             logits = dense(self.projection, hidden, training=False)
         else:
             table, bias = self._output_weights()
-            logits = tf.einsum(
-                "btd,vd->btv", hidden, tf.cast(table, hidden.dtype)
-            )
+            table = tf.cast(table, hidden.dtype)
+            if hidden.shape[1] == 1:
+                # A plain product, as in `dense`.
+                logits = tf.matmul(hidden[:, 0], table, transpose_b=True)
+                logits = logits[:, tf.newaxis]
+            else:
+                logits = tf.einsum("btd,vd->btv", hidden, table)
             logits += tf.cast(bias, logits.dtype)
         return tf.cast(logits, tf.float32)
 
