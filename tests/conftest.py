@@ -24,6 +24,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_finish():
-    """What has been imported stays: nobody need look for garbage in it."""
+    """Garbage is looked for less often, and not in what has been imported."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
