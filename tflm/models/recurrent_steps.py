@@ -12,6 +12,9 @@ from tflm.models.steps import State, Steps
 # Ids at the most for which a table is made of what they add to the gates: it
 # costs what as many tokens do, and a token is the faster for it.
 _TABLE = 512
+# Ids at the most whose logits are made of the states as they lie: by a product
+# that wakes up no threads, which takes longer than such a product itself.
+_FEW_LOGITS = 300
 
 
 class RecurrentSteps(Steps):
@@ -71,10 +74,23 @@ class RecurrentSteps(Steps):
             )  # [U,B]
             after.update(zip(names, states, strict=True))
             hidden = tf.cast(states[0], kernel.dtype)  # [U,B]
+        return self._logits(hidden), after
+
+    def _logits(self, hidden: tf.Tensor) -> tf.Tensor:
+        """float32 [B,V] of the last layer's states, [U,B]."""
+        model, projection = self.model, self.model.projection
+        few = model.vocabulary_size <= _FEW_LOGITS
+        if few and projection is not None:
+            kernel, bias = (
+                tf.cast(weight, hidden.dtype)
+                for weight in (projection.kernel, projection.bias)
+            )
+            product = tf.matmul(kernel, hidden, transpose_a=True)  # [V,B]
+            return tf.cast(tf.transpose(product) + bias, tf.float32)
         hidden = tf.transpose(hidden)[:, tf.newaxis]  # [B,1,U]
         if model.bridge is not None:
             hidden = model.bridge(hidden)
-        return model.logits(hidden)[:, 0], after
+        return model.logits(hidden)[:, 0]
 
     @property
     def _has_table(self) -> bool:
