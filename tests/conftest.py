@@ -20,7 +20,9 @@ class SharedOut(LoadFileScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    return SharedOut(config, log)
+    if config.getoption("dist") == "loadfile":
+        return SharedOut(config, log)
+    return None  # whoever asks for another way has it
 
 
 def pytest_collection_finish():

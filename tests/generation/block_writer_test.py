@@ -41,8 +41,8 @@ def test_compiled_steps_write_the_same_texts(
     [
         (models.GRU, 10**6, 6, 1),
         (models.GRU, 10**6, 6, 5),  # parts that have no rows
-        (models.GPT, 0, 11, 2),  # too large to be compiled for so many
-        (models.GRU, 0, 11, 2),
+        (models.GPT, 0, 10, 3),  # too large to be compiled for so many
+        (models.GRU, 0, 10, 3),
     ],
 )
 def test_rows_in_parts_are_written_as_together(
