@@ -73,13 +73,12 @@ class Carried(keras.layers.Layer):
         if table is not None:
             inputs = tf.gather(table, inputs)
         inputs = tf.cast(inputs, self.compute_dtype)  # [B,T,D]
-        one_step = inputs.shape[1] == 1
-        if scanned and not one_step:
+        if scanned:
             return self.scan.scanned(
                 inputs, initial_state, mask, training=False
             )
         state = [tf.cast(s, self.compute_dtype) for s in initial_state]
-        if one_step:
+        if inputs.shape[1] == 1:
             outputs, state = self._one_step(inputs, state, mask)
         else:
             if hasattr(self.scan, "use_cudnn"):

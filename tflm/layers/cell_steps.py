@@ -67,6 +67,48 @@ def scan(
     return outputs, tuple(tf.transpose(state) for state in states)
 
 
+def one_step(
+    cell: Cell,
+    inputs: tf.Tensor,
+    states: Tensors,
+    weights: Tensors,
+    dtype: tf.DType,
+    mask: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, Tensors]:
+    """`scan` of a single position, without a loop.
+
+    The kernels are multiplied as they lie: to transpose them, as `for_steps`
+    does once for many steps, would take longer than the step.
+
+    Args:
+        cell: `cells.SIMPLE_RNN`, `cells.GRU` or `cells.LSTM`.
+        inputs: float [B,1,D].
+        states: float32 [B,U] each.
+        weights: Kernel [D,G], recurrent kernel [U,G], and the bias.
+        dtype: Of the products.
+        mask: Optional bool [B,1]. Default None: every row counts.
+
+    Returns:
+        The outputs [B,1,U] in `dtype` and the states after the step.
+    """
+    kernel, recurrent, bias = weights
+    projected = tf.matmul(tf.cast(inputs[:, 0], dtype), tf.cast(kernel, dtype))
+    product = tf.matmul(
+        tf.cast(states[0], dtype), tf.cast(recurrent, dtype)
+    )  # [B,G]
+    if cell.turned:
+        product = tf.roll(product, recurrent.shape[0], axis=1)
+    after = _element_wise(cell, False)(
+        tf.transpose(projected),  # [G,B]
+        tf.transpose(product),
+        _biases(cell, bias, recurrent.shape[0]),
+        None if mask is None else tf.transpose(mask),  # [1,B]
+        *(tf.transpose(state) for state in states),  # [U,B]
+    )
+    states = tuple(tf.transpose(state) for state in after)
+    return tf.cast(states[0], dtype)[:, tf.newaxis], states
+
+
 def advance(
     cell: Cell,
     inputs: tf.Tensor,
@@ -107,12 +149,19 @@ def for_steps(
         [2,G,1].
     """
     units = recurrent.shape[0]
-    bias = two_biases(float32(bias))  # [2,G]
+    biases = _biases(cell, bias, units)
     recurrent = tf.transpose(tf.cast(recurrent, dtype))  # [G,U]
     if cell.turned:
         recurrent = tf.roll(recurrent, units, axis=0)
+    return recurrent, biases
+
+
+def _biases(cell: Cell, bias: tf.Tensor, units: int) -> tf.Tensor:
+    """Of the projected inputs and of the projected state, float32 [2,G,1]."""
+    bias = two_biases(float32(bias))  # [2,G]
+    if cell.turned:
         bias = tf.stack([bias[0], tf.roll(bias[1], units, axis=0)])
-    return recurrent, bias[:, :, tf.newaxis]
+    return bias[:, :, tf.newaxis]
 
 
 @functools.cache

@@ -84,7 +84,10 @@ class Scanned(keras.layers.RNN):
             kernel = tf.matmul(tf.cast(table, dtype), tf.cast(kernel, dtype))
         states = tuple(tf.cast(state, tf.float32) for state in states)
         weights = (kernel, *others)
-        scan = scans.scan if training else cell_steps.scan
+        scan = scans.scan
+        if not training:
+            one_step = inputs.shape[1] == 1
+            scan = cell_steps.one_step if one_step else cell_steps.scan
         return scan(self.scan_cell, inputs, states, weights, dtype, *masks)
 
     def tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
