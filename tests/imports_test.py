@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import tflm
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tflm"
 
@@ -135,6 +137,12 @@ def test_a_stage_imports_only_what_stands_before_it(path):
     stage = place.parts[0].removesuffix(".py")
     assert stage in (*FOUNDATION, *STAGES), f"{stage} is no known stage"
     assert misplaced(stage, path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("stage", [s for s in STAGES if s != "command_line"])
+def test_the_package_has_every_stage(stage):
+    assert stage in dir(tflm)
+    assert getattr(tflm, stage).__name__ == f"tflm.{stage}"
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=name_of)

@@ -17,7 +17,9 @@ _STAGES = (
     "evaluation",
     "sampling",
     "generation",
+    "serving",
     "training",
+    "inspection",
 )
 
 __all__ = ["__version__", "load", *_STAGES]

@@ -94,10 +94,10 @@ assignment is a a longth that import object:
             "test_fraction": 0.1,
             "max_minutes": 3,
         },
-        ran="tiny Shakespeare, 1,115,394 characters, for 3 minutes, on 2 cores "
-        "of a Xeon with AMX, with --train_file input.txt",
-        score="1.447 nats (2.088 bits) a character of the last 10%; seeds 1 "
-        "and 2: 1.448, 1.461 (Kneser-Ney 5-gram: 1.561)",
+        ran="tiny Shakespeare, 1,115,394 characters, 3 minutes, with "
+        "--train_file input.txt",
+        score="1.442 nats (2.080 bits) a character of the last 10%; seeds 1 "
+        "and 2: 1.446, 1.437 (Kneser-Ney 5-gram: 1.561)",
         sample="""
 GREMIO:
 Good morrow, neighbour change our lordship with shoulders fear.

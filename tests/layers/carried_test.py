@@ -74,6 +74,21 @@ def assert_close(found, expected, tolerance=1e-5):
         np.testing.assert_allclose(one, other, atol=tolerance)
 
 
+@pytest.mark.parametrize(
+    ("lacks", "said"),
+    [
+        ({"return_state": False}, "return_state=False"),
+        ({"return_sequences": False}, "return_sequences=False"),
+        ({"dropout": 0.5}, "dropout=0.5, recurrent_dropout=0"),
+        ({"recurrent_dropout": 0.25}, "dropout=0.0, recurrent_dropout=0.25"),
+    ],
+)
+def test_scan_that_gives_something_else_is_refused(lacks, said):
+    fit = {"return_sequences": True, "return_state": True}
+    with pytest.raises(ValueError, match=f"Received: .*{said}"):
+        layers.Carried(layers.GRU(UNITS, **fit | lacks))
+
+
 @every_kind
 @pytest.mark.parametrize("length", [1, 2, 7])
 @pytest.mark.parametrize("training", [False, True])

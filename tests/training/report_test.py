@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tflm import config, training
+from tflm import config, models, training
 from tflm.training import report
 from tflm.training.run_directory import RunDirectory
 from tflm.training.scores import evaluate_files, text_of
@@ -122,20 +122,39 @@ def colours(image):
 )
 def test_header_says_when_training_ends(capsys, uninterrupted, bounds, said):
     session = uninterrupted[0]
-    loop = types.SimpleNamespace(
-        settings=config.TrainingConfig(**bounds),
-        total_steps=bounds.get("max_steps"),
-    )
-    shown = types.SimpleNamespace(
-        run=session.run, text=session.text, model=session.model, loop=loop
-    )
-    report.print_header(shown)
-    lines = dict(
-        line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()
-    )
+    lines = header(session, session.run, session.model, bounds, capsys)
     assert re.match(said, lines["time"])
     assert lines["run"] == str(session.run.path)
     # Three gates, and 19 rows of embedding, projection and bias.
     count = 3 * (8 * 16 + 16 * 16 + 2 * 16) + 19 * (8 + 16 + 1)
     assert lines["model"].startswith(f"gru, 1 x 16 units, {count:,} param")
     assert lines["vocabulary"].endswith("characters, 0 unknown")
+
+
+def test_header_says_how_wide_a_gpt_is(capsys, uninterrupted):
+    session = uninterrupted[0]
+    settings = config.ModelConfig(
+        model="gpt", embedding_dim=8, num_layers=1, num_heads=2, context=4
+    )
+    model = models.build(settings, vocabulary_size=19)
+    shown = types.SimpleNamespace(
+        path=session.run.path,
+        facts=session.run.facts,
+        config=types.SimpleNamespace(model=settings),
+    )
+    lines = header(session, shown, model, {"max_steps": 5}, capsys)
+    assert lines["model"].startswith("gpt, 1 x width 8, ")
+
+
+def header(session, run, model, bounds, capsys):
+    """What is printed before training, by its first words."""
+    loop = types.SimpleNamespace(
+        settings=config.TrainingConfig(**bounds),
+        total_steps=bounds.get("max_steps"),
+    )
+    shown = types.SimpleNamespace(
+        run=run, text=session.text, model=model, loop=loop
+    )
+    report.print_header(shown)
+    printed = capsys.readouterr().out.splitlines()
+    return dict(line.split(maxsplit=1) for line in printed)

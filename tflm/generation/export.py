@@ -36,15 +36,14 @@ def export(
     """Writes a SavedModel as the next version in a folder.
 
     It computes in the `precision` of the settings. Its signatures are
-    `serving_default` and
-    `generate` of `TextGenerator`, `generate_one_step` and `initial_state` of
-    `OneStep`, `score` and `next_token_probabilities` of `TextScorer`,
-    `beam_search` and its two kinds that draw of `BeamGenerator`. Once
-    loaded in Python it also has the methods
+    `serving_default` and `generate` of `TextGenerator`, `generate_one_step` and
+    `initial_state` of `OneStep`, `score` and `next_token_probabilities` of
+    `TextScorer`, `beam_search` and its two kinds that draw of `BeamGenerator`.
+    Once loaded in Python it also has the methods
     `generate_one_step(inputs, states=None, ...)` of `OneStep`, and
     `unknown_bytes(text)` and `unknown_pieces(text)` of the tokenizer. With
-    subwords or a normal form it has operations of `tensorflow_text`, which
-    has to be imported before it is loaded, and which TensorFlow Serving has;
+    subwords or a normal form it has operations of `tensorflow_text`, which has
+    to be imported before it is loaded, and which TensorFlow Serving has;
     `assets.extra/op_libraries.json` says so.
 
     Args:

@@ -82,8 +82,8 @@ class TextScorer(Reader):
         Returns:
             A dict of tensors [B], or of scalars if `texts` is one string:
             - `log_prob`: float32, the natural logarithm of the text's
-              probability, without END, its first token given START. The sum
-              is float64.
+              probability, without END, its first token given START; summed in
+              float64.
             - `num_tokens`: int32.
             - `num_bytes`: int32, of the text in UTF-8.
             An empty text has 0, 0 and 0.

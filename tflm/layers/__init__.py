@@ -1,4 +1,4 @@
-"""Keras layers: recurrent ones like Keras's own, and some with their state."""
+"""Keras layers: recurrent ones, the same with their state, and the GPT's."""
 
 from tflm.layers.attention import CachedAttention
 from tflm.layers.carried import Carried

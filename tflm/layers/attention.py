@@ -31,7 +31,8 @@ class CachedAttention(keras.layers.Layer):
         num_heads: int. Heads, H; they divide the width of the inputs.
         context: int. Positions attended to, C.
         dropout: float. Share of the attention's weights dropped. Default 0.
-        rotary: bool. Whether positions are told at all. Default True.
+        rotary: bool. Whether queries and keys are turned by their position.
+            Default True.
         **kwargs: Keras's own layer arguments (`name`, `dtype`).
 
     Call arguments:

@@ -20,8 +20,11 @@ class Carried(keras.layers.Layer):
 
     Args:
         scan: A `SimpleRNN`, `GRU` or `LSTM` of this package, with
-            `return_sequences` and `return_state`.
+            `return_sequences` and `return_state`, and without dropout.
         **kwargs: Keras's own layer arguments (`name`, `dtype`).
+
+    Raises:
+        ValueError: If the scan is another.
 
     Call arguments:
         inputs: float [B,T,D]; with a `table`, int ids [B,T] of its rows.
@@ -44,6 +47,18 @@ class Carried(keras.layers.Layer):
     """
 
     def __init__(self, scan: Scanned, **kwargs: Any):
+        if not (scan.return_sequences and scan.return_state):
+            raise ValueError(
+                "`scan` must be made with return_sequences=True and "
+                "return_state=True. Received: return_sequences="
+                f"{scan.return_sequences}, return_state={scan.return_state}"
+            )
+        if scan.dropout or scan.recurrent_dropout:
+            raise ValueError(
+                "`scan` must have no dropout: use a Dropout layer before it. "
+                f"Received: dropout={scan.dropout}, recurrent_dropout="
+                f"{scan.recurrent_dropout}"
+            )
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         # Layers

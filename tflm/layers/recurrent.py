@@ -69,14 +69,18 @@ class Scanned(keras.layers.RNN):
         self,
         inputs: tf.Tensor,
         states: tuple[tf.Tensor, ...],
-        *masks: tf.Tensor | None,
+        mask: tf.Tensor | None = None,
+        input_dropout: tf.Tensor | None = None,
+        state_dropout: tf.Tensor | None = None,
+        *,
         table: tf.Tensor | None = None,
         training: bool | None = True,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         """Outputs [B,T,U] and last states, float32 [B,U], see `scans.scan`.
 
-        With a table [V,D] the inputs are ids [B,T] of its rows. What these are
-        for the gates is worked out once for each row, not for each position.
+        Dropout is for training alone. With a table [V,D] the inputs are ids
+        [B,T] of its rows. What these are for the gates is worked out once for
+        each row, not for each position.
         """
         dtype = tf.as_dtype(self.compute_dtype)
         kernel, *others = self.tensors()
@@ -84,11 +88,12 @@ class Scanned(keras.layers.RNN):
             kernel = tf.matmul(tf.cast(table, dtype), tf.cast(kernel, dtype))
         states = tuple(tf.cast(state, tf.float32) for state in states)
         weights = (kernel, *others)
-        scan = scans.scan
-        if not training:
-            one_step = inputs.shape[1] == 1
-            scan = cell_steps.one_step if one_step else cell_steps.scan
-        return scan(self.scan_cell, inputs, states, weights, dtype, *masks)
+        given = self.scan_cell, inputs, states, weights, dtype, mask
+        if training:
+            return scans.scan(*given, input_dropout, state_dropout)
+        if inputs.shape[1] == 1:
+            return cell_steps.one_step(*given)
+        return cell_steps.scan(*given)
 
     def tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Kernel, recurrent kernel and bias; zeros where there is no bias."""

@@ -30,10 +30,10 @@ class TransformerBlock(keras.layers.Layer):
         num_heads, context, dropout, rotary: See `CachedAttention`.
         **kwargs: Keras's own layer arguments (`name`, `dtype`).
 
-    Call arguments and results are those of `CachedAttention`; of `products`
-    there are four, of all its `dense_layers`. With `fused`, default False, the
-    norms and the activation are kernels made by XLA outside of training, too:
-    no export can hold these.
+    Call arguments and results are those of `CachedAttention`; `products` has
+    four entries, one for each of `dense_layers`. With `fused`, default False,
+    the norms and the activation are kernels made by XLA outside of training,
+    too: no export can hold these.
     """
 
     def __init__(

@@ -34,7 +34,8 @@ class GPT(NeuralLanguageModel):
             attention's weights and each block's results. Default 0.
         tie_embeddings: bool. Whether the output layer uses the embedding's
             weights. Default True.
-        rotary: bool. Whether the positions are told. Default True.
+        rotary: bool. Whether queries and keys are turned by their position.
+            Without it, order is seen by the causal mask alone. Default True.
         num_sampled: int. Ids that each target is told from in training; 0
             means all. Default 0. See `NeuralLanguageModel`.
         **kwargs: Keras's own model arguments (`name`, `dtype`).

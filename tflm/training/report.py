@@ -110,8 +110,11 @@ def _shape(session: Session | CountingSession) -> str:
     model = session.model
     trainable = sum(v.shape.num_elements() for v in model.trainable_weights)
     frozen = model.count_params() - trainable
+    size = f"{config.units} units"
+    if config.model == "gpt":
+        size = f"width {config.embedding_dim}"
     return (
-        f"{config.model}, {config.num_layers} x {config.units} units, "
+        f"{config.model}, {config.num_layers} x {size}, "
         f"{trainable:,} parameters to train, {frozen:,} frozen"
     )
 
