@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.training.conftest import Bigram, compiled, digests
-from tflm.training.checkpoints import Checkpoints
+from tflm.training.checkpoints import Checkpoints, has_whole
 
 
 @pytest.fixture
@@ -93,7 +93,15 @@ def test_a_save_that_fails_leaves_no_checkpoint(
 def test_what_a_killed_save_left_is_no_checkpoint(tmp_path, checkpoints):
     save(checkpoints, 1)
     shutil.copytree(tmp_path / "step_00000001", tmp_path / ".step_00000002.x")
+    assert has_whole(tmp_path)
     assert restored_step(checkpoints) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000001"]
+
+
+def test_half_of_a_checkpoint_is_no_whole_one(tmp_path, checkpoints):
+    save(checkpoints, 1)
+    (tmp_path / "step_00000001").rename(tmp_path / ".step_00000001.x")
+    assert not has_whole(tmp_path)
 
 
 def truncate(path):
@@ -137,14 +145,24 @@ def test_broken_newest_is_passed_over(tmp_path, checkpoints, damage, name):
     save(checkpoints, 20)
     assert restored_step(checkpoints) == 20
     damage(tmp_path / "step_00000020" / name)
-    with pytest.warns(UserWarning, match=r"step_00000020 is broken \(.+\); "):
+    assert has_whole(tmp_path)
+    warning = r"step_00000020 is broken \(.+\), now broken_step_00000020; "
+    with pytest.warns(UserWarning, match=warning):
         assert restored_step(checkpoints) == 10
+    # It counts no more among those that are kept.
+    save(checkpoints, 15)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "broken_step_00000020",
+        "step_00000010",
+        "step_00000015",
+    ]
 
 
 def test_none_where_all_are_broken(tmp_path, checkpoints):
     for step in (10, 20):
         save(checkpoints, step)
         flip(tmp_path / f"step_{step:08d}" / "variables.npz")
+    assert not has_whole(tmp_path)
     with pytest.warns(UserWarning) as warned:
         assert restored_step(checkpoints) is None
     messages = [str(warning.message) for warning in warned]

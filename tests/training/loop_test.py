@@ -22,6 +22,7 @@ from tests.training.conftest import (
 from tflm import config, models
 from tflm.training import loop as loop_module
 from tflm.training import schedule
+from tflm.training.callbacks import MetricsFile, read_metrics
 
 VALIDATION = [3.0, 2.0, 2.5, 2.5, 1.0, 1.0]
 
@@ -186,6 +187,28 @@ def test_early_stopping_remembers_what_it_saw_before_a_resume(tmp_path):
     assert resumed.progress.step == 4 * 5
 
 
+@pytest.mark.parametrize("stop", [5, 10, 15])
+def test_callbacks_decide_after_a_resume_as_without(tmp_path, stop):
+    """Keras turns the sign of a setting when training begins."""
+    losses = [3.0, 2.95, 2.94, 2.93, 2.92, 2.91]
+
+    def loop(folder, losses, **bounds):
+        return make_loop(
+            tmp_path / folder,
+            [keras.callbacks.EarlyStopping(patience=4, min_delta=0.1)],
+            evaluate=falls_and_rises(losses),
+            evaluate_every=5,
+            **bounds,
+        )
+
+    whole = loop("whole", losses)
+    assert whole.run() == "stopped early"
+    loop("parts", losses, max_steps=stop).run()
+    resumed = loop("parts", losses[stop // 5 :])
+    assert resumed.run(resume=True) == "stopped early"
+    assert resumed.progress.step == whole.progress.step == 25
+
+
 def plateau(tmp_path, logs, *others, losses=VALIDATION, **settings):
     reduce = keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=2)
     return make_loop(
@@ -345,18 +368,26 @@ def test_runs_in_a_thread(tmp_path):
 
 
 def test_resume_without_a_checkpoint_begins(tmp_path):
-    loop = make_loop(tmp_path, max_steps=2)
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n{"ste')  # of a run that died
+    metrics = MetricsFile(path)
+    loop = make_loop(tmp_path, [metrics], max_steps=2, log_every=1)
     assert loop.run(resume=True) == "finished"
     assert loop.progress.step == 2
+    steps = [entry["step"] for entry in read_metrics(path)]
+    assert steps == [1, 2, 2]  # the last is the evaluation's
 
 
 def test_resume_of_a_finished_run_takes_no_step(tmp_path):
     make_loop(tmp_path, max_steps=4, evaluate_every=2).run()
-    again = make_loop(tmp_path, max_steps=4, evaluate_every=2)
-    before = digests(again.model)
-    assert again.run(resume=True) == "finished"
-    assert again.progress.step == 4
-    assert digests(again.model) != before
+    for max_steps in (4, 3):
+        settings = {"max_steps": max_steps, "evaluate_every": 2}
+        again = make_loop(tmp_path, **settings)
+        before = digests(again.model)
+        assert again.run(resume=True) == "finished"
+        assert again.progress.step == 4
+        assert again.progress.rounds == 2  # nothing new to evaluate
+        assert digests(again.model) != before
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,18 @@ def test_run_begins_with_them_and_frozen_ones_stay(
     assert np.array_equal(later, before) == frozen
 
 
+def test_run_that_died_in_its_first_checkpoint_begins_with_them(
+    settings, tmp_path
+):
+    begun = training.begin(config.from_flat(settings), tmp_path / "run")
+    (begun.run.checkpoints / ".step_00000002.x").mkdir()
+    resumed = training.resume(tmp_path / "run", {})
+    for session in (begun, resumed):
+        [cat] = session.text.tokenizer.tokenize("cat").numpy()
+        table = session.model.embedding.get_weights()[0]
+        assert table[cat].tolist() == [1, 2, 3]
+
+
 def test_width_is_the_files(settings, tmp_path):
     wrong = config.from_flat({**settings, "embedding_dim": 4})
     with pytest.raises(ValueError, match="`embedding_dim` must be 3.*=4"):

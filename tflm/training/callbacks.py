@@ -39,7 +39,8 @@ class MetricsFile(keras.callbacks.Callback):
         if not self.path.exists():
             return
         kept = [e for e in read_metrics(self.path) if e["step"] <= step]
-        self.path.write_text("".join(json.dumps(e) + "\n" for e in kept))
+        lines = "".join(json.dumps(entry) + "\n" for entry in kept)
+        writing.write_text(self.path, lines)
 
     def _append(self, entry: dict[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:

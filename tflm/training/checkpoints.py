@@ -1,5 +1,6 @@
 """Checkpoints from which a run goes on exactly, written beside and renamed."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,6 +18,8 @@ from tflm import writing
 
 _KEPT = 2  # the newest, and one to fall back on
 _PREFIX = "step_"
+# What a checkpoint raises that is not as it was written.
+_BROKEN = (OSError, ValueError, KeyError)
 
 
 class Checkpoints:
@@ -69,27 +72,32 @@ class Checkpoints:
     def restore(self) -> dict[str, Any] | None:
         """Sets the variables to the newest whole checkpoint's.
 
-        A broken checkpoint is passed over with a warning.
+        A broken checkpoint is set aside with a warning, so that it does not
+        count among the newest; what a write that was cut off has left is
+        removed.
 
         Returns:
             The state that was saved with it; None where there is no whole
             checkpoint.
         """
+        for left in self.directory.glob(f".{_PREFIX}*"):
+            shutil.rmtree(left, ignore_errors=True)
         for path in reversed(self._paths()):
             try:
                 return self._restore(path)
-            except (OSError, ValueError, KeyError) as error:
+            except _BROKEN as error:
+                aside = path.with_name(f"broken_{path.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                path.rename(aside)
                 warnings.warn(
-                    f"checkpoint {path} is broken ({error}); "
+                    f"checkpoint {path} is broken ({error}), now {aside.name}; "
                     "taking the one before it",
                     stacklevel=2,
                 )
         return None
 
     def _restore(self, path: Path) -> dict[str, Any]:
-        saved = json.loads((path / "state.json").read_text())
-        if _digest(path / "variables.npz") != saved["sha256"]:
-            raise ValueError("variables.npz is not what was written")
+        saved = _saved(path)
         with np.load(path / "variables.npz") as arrays:
             if len(arrays.files) != len(self.variables):
                 raise ValueError(
@@ -102,6 +110,23 @@ class Checkpoints:
 
     def _paths(self) -> list[Path]:
         return sorted(self.directory.glob(f"{_PREFIX}*"))
+
+
+def has_whole(directory: Path) -> bool:
+    """Whether a folder of checkpoints has one that is as it was written."""
+    for path in directory.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(*_BROKEN):
+            _saved(path)
+            return True
+    return False
+
+
+def _saved(path: Path) -> dict[str, Any]:
+    """The JSON of a checkpoint whose variables are those that were written."""
+    saved = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    if _digest(path / "variables.npz") != saved["sha256"]:
+        raise ValueError("variables.npz is not what was written")
+    return saved
 
 
 def _digest(path: Path) -> str:

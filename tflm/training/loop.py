@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import inspect
 import math
 import signal
 import time
@@ -32,6 +33,7 @@ class Progress:
 
     step: int = 0  # optimizer steps taken
     rounds: int = 0  # evaluations made, an "epoch" to Keras callbacks
+    evaluated: int = 0  # step of the last one
     seconds: float = 0.0  # spent in training
     nats: float = 0.0  # since the last log
     tokens: float = 0.0  # since the last log
@@ -111,7 +113,7 @@ class Loop:
             reason = self._steps(interrupts)
         if reason == INTERRUPTED:
             self._save()
-        elif self.progress.step % self.evaluate_every:
+        elif self.progress.step != self.progress.evaluated:
             self._round()
         self.callbacks.on_train_end()
         return reason
@@ -138,7 +140,7 @@ class Loop:
                 return INTERRUPTED
             if self.model.stop_training:
                 return STOPPED
-            if progress.step == self.total_steps:
+            if progress.step >= (self.total_steps or math.inf):
                 return FINISHED
             if self.part_done() >= 1:
                 return OUT_OF_TIME
@@ -220,6 +222,7 @@ class Loop:
         self._check_finite(logs.get("val_loss", 0.0))
         self.callbacks.on_epoch_end(self.progress.rounds, logs)
         self.progress.rounds += 1
+        self.progress.evaluated = self.progress.step
         self._tick()
         self._save()
 
@@ -235,11 +238,10 @@ class Loop:
 
     def _restore(self) -> None:
         state = self.checkpoints.restore()
-        if state is None:
-            return
-        self.progress = Progress(**state["progress"])
-        for name, callback in self._named_callbacks().items():
-            vars(callback).update(state["callbacks"].get(name, {}))
+        if state is not None:
+            self.progress = Progress(**state["progress"])
+            for name, callback in self._named_callbacks().items():
+                vars(callback).update(state["callbacks"].get(name, {}))
         self._tell("on_restore", self.progress.step)
 
     def _named_callbacks(self) -> dict[str, keras.callbacks.Callback]:
@@ -299,9 +301,18 @@ def _interrupts() -> Iterator[list[int]]:
 
 def _scalars(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """The numbers and flags by which a callback decides."""
+    # Keras's own are made with their settings, of which it changes some when
+    # training begins: the sign of `min_delta`.
+    settings = {
+        name
+        for kind in type(callback).__mro__
+        if kind.__module__.startswith("keras.")
+        for name in inspect.signature(kind.__init__).parameters
+    }
     values = {}
     for name, value in vars(callback).items():
-        if name.startswith("_"):  # of this process, such as its terminal
+        # What begins so is of this process, such as its terminal.
+        if name.startswith("_") or name in settings:
             continue
         if isinstance(value, np.generic):
             value = value.item()

@@ -22,7 +22,7 @@ from tflm.training.callbacks import (
     Samples,
     TensorBoardLog,
 )
-from tflm.training.checkpoints import Checkpoints
+from tflm.training.checkpoints import Checkpoints, has_whole
 from tflm.training.counting import CountingSession
 from tflm.training.loop import Loop, Progress
 from tflm.training.progress import ProgressLine
@@ -143,7 +143,7 @@ def resume(
     Raises:
         FileNotFoundError: If there is no run.
         ValueError: If the text is no longer the one that the run began with,
-            or if there is nothing left to do.
+            or if it is an n-gram model that has been counted.
     """
     run = RunDirectory.open(path)
     config = run.config
@@ -165,7 +165,7 @@ def resume(
     if counted:
         return CountingSession(run, text, callbacks)
     vectors = None
-    if not any(run.checkpoints.iterdir()):  # none to take the weights from
+    if not has_whole(run.checkpoints):  # none to take the weights from
         config, vectors = _with_vectors(config, text)
     model = _model(config, text, run.facts["precision"], vectors)
     sequences = _sequences(config, text)
