@@ -113,3 +113,12 @@ def test_one_line_of_megabytes_is_handed_on_in_pieces(tmp_path, ending, unit):
     whole = b"".join(piece.text for piece in pieces).decode()
     assert whole == (text if unit == "document" else text.strip())
     assert [piece.starts for piece in pieces].count(True) == 1
+
+
+@pytest.mark.parametrize("before", ["", "first\n"])
+def test_white_space_of_megabytes_is_of_no_document(before):
+    text = before + " " * (2 * PIECE_BYTES + 500) + "hello\nworld\n"
+    pieces = dataset(list(cut([text], True, True)))
+    lines = list(pieces_of(divided(pieces, "line")))
+    assert [piece.text.decode() for piece in lines] == text.split()
+    assert all(piece.starts and piece.ends for piece in lines)

@@ -81,12 +81,37 @@ def assert_close(found, expected, tolerance=1e-5):
         ({"return_sequences": False}, "return_sequences=False"),
         ({"dropout": 0.5}, "dropout=0.5, recurrent_dropout=0"),
         ({"recurrent_dropout": 0.25}, "dropout=0.0, recurrent_dropout=0.25"),
+        ({"go_backwards": True}, "go_backwards=True, stateful=False"),
+        ({"stateful": True}, "go_backwards=False, stateful=True"),
     ],
 )
 def test_scan_that_gives_something_else_is_refused(lacks, said):
     fit = {"return_sequences": True, "return_state": True}
     with pytest.raises(ValueError, match=f"Received: .*{said}"):
         layers.Carried(layers.GRU(UNITS, **fit | lacks))
+
+
+@every_kind
+@pytest.mark.parametrize("length", [1, 3])
+@pytest.mark.parametrize("training", [False, True])
+def test_mask_of_numbers_is_one_of_truths(kind, length, training):
+    layer, before = random_layer(kind), random_state(kind, 2)
+    inputs, mask = random_inputs(2, length), np.ones([2, length], np.int64)
+    mask[0] = 0
+    found, expected = (
+        layer(inputs, before, mask=given, training=training)
+        for given in (mask, mask.astype(bool))
+    )
+    for one, other in zip(
+        *map(tf.nest.flatten, (found, expected)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_config_can_be_used_twice():
+    config = carried(layers.GRU).get_config()
+    for _ in range(2):
+        assert layers.Carried.from_config(config).scan.units == UNITS
 
 
 @every_kind

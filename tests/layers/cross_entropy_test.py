@@ -1,5 +1,7 @@
 """The fused cross-entropy gives autodiff's value and gradients."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -108,3 +110,18 @@ def _plain(hidden, table, bias, targets, weights):
     logits = tf.matmul(hidden, table, transpose_b=True) + bias
     nats = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
     return tf.reduce_sum(nats * weights)
+
+
+@pytest.mark.parametrize("target", [-1, 7])
+def test_target_that_is_no_id_gives_no_number(target):
+    def nats(weight):
+        return cross_entropy.summed_nats(
+            tf.ones([2, 3]),
+            tf.ones([7, 3]),
+            tf.zeros([7]),
+            tf.constant([6, target]),
+            tf.constant([1.0, weight]),
+        )
+
+    assert np.isnan(nats(0.5))
+    assert nats(0.0).numpy() == pytest.approx(math.log(7), rel=1e-6)

@@ -83,3 +83,11 @@ def test_what_is_not_seen_weighs_nothing_and_gives_no_gradient():
     for gradient in tape.gradient(loss, [keys, values]):
         assert not gradient[:, :, 2].numpy().any()
     np.testing.assert_array_equal(mixed[:, :, 0], values[:, :, 0])
+
+
+def test_query_that_sees_nothing_gives_numbers_in_float16():
+    """Scores far below zero are left, though no number is below them."""
+    queries = tf.fill([1, 1, 2, 4], tf.constant(6, tf.float16))
+    seen = tf.constant([[[False, False], [True, False]]])
+    mixed = heads.attend(queries, -queries, queries, seen)
+    np.testing.assert_array_equal(mixed, queries)

@@ -409,3 +409,36 @@ def test_forget_gate_of_a_new_lstm_is_open():
     layer = layers.LSTM(2)
     layer.build((None, None, 3))
     assert layer.get_weights()[2].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+
+
+@every_kind
+def test_numbers_of_any_kind_are_taken_as_keras_takes_them(kind):
+    ours, theirs = pair(kind)
+    random = np.random.default_rng(0)
+    mask = random.integers(2, size=[3, 5])
+    mask[:, 0] = 1
+    for inputs in (
+        random.integers(3, size=[3, 5, D]),
+        random.integers(3, size=[3, 5, D]).astype(np.uint8),
+    ):
+        for given in (None, mask, mask[..., np.newaxis].astype(bool)):
+            found, expected = (
+                layer(inputs, mask=given, training=True)
+                for layer in (ours, theirs)
+            )
+            np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@every_kind
+def test_xla_makes_the_gradient_outside_of_training(kind):
+    layer, _ = pair(kind, dtype="mixed_bfloat16")
+
+    def gradient(inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            total = tf.reduce_sum(tf.cast(layer(inputs), tf.float32))
+        return tape.gradient(total, inputs)
+
+    inputs = tf.random.stateless_normal([2, 3, D], [1, 2])
+    compiled = tf.function(gradient, jit_compile=True)
+    np.testing.assert_allclose(compiled(inputs), gradient(inputs), atol=0.05)

@@ -46,3 +46,44 @@ def test_training_nats_and_their_gradients(kind, more, tie_embeddings):
 def test_nothing_can_be_tied_to_a_one_hot_input(kind):
     with pytest.raises(ValueError, match="`tie_embeddings` needs an embedding"):
         kind(vocabulary_size=9, embedding_dim=0, tie_embeddings=True)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+@pytest.mark.parametrize("how", [{}, {"num_sampled": 5}], ids=str)
+@pytest.mark.parametrize("tie_embeddings", [False, True])
+def test_training_nats_of_models_that_are_of_one_dtype(
+    dtype, how, tie_embeddings
+):
+    sizes = {**SIZES, "units": 8, "tie_embeddings": tie_embeddings}
+    model = models.GRU(**sizes, **how, dtype=dtype)
+    ids = np.arange(6, dtype=np.int32).reshape(2, 3)
+    with tf.GradientTape() as tape:
+        nats, _ = model.training_nats(ids, ids + 1, np.ones([2, 3], np.float32))
+    for gradient in tape.gradient(nats, model.trainable_variables):
+        gradient = tf.convert_to_tensor(gradient)
+        assert tf.reduce_all(tf.math.is_finite(gradient))
+        assert tf.reduce_any(gradient != 0)
+    if not how:
+        expected, _ = model.nats(ids, ids + 1)
+        np.testing.assert_allclose(nats, tf.reduce_sum(expected), rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong", "rule"),
+    [
+        (models.GPT, {"context": 0}, "at least 1"),
+        (models.GPT, {"num_heads": 0}, "at least 1"),
+        (models.GPT, {"num_layers": -1}, "at least 1"),
+        (models.GPT, {"dropout": 1.0}, r"in \[0, 1\)"),
+        (models.GRU, {"units": 0}, "at least 1"),
+        (models.LSTM, {"num_layers": 0}, "at least 1"),
+        (models.LSTM, {"dropout": -0.1}, r"in \[0, 1\)"),
+        (models.GRU, {"embedding_dim": -2}, "at least 0"),
+        (models.SimpleRNN, {"num_sampled": -3}, "at least 0"),
+    ],
+)
+def test_number_out_of_its_range_is_refused(kind, wrong, rule):
+    [(name, value)] = wrong.items()
+    message = f"`{name}` must be {rule}. Received: {name}={value}"
+    with pytest.raises(ValueError, match=message):
+        kind(**SIZES | wrong)

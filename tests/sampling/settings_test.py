@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -45,6 +46,22 @@ def checked_rows(request):
         return graph(value, batch_size)
 
     return check
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("seed", 2**40 + 5, "to 2147483647. Received: seed=1099511627781"),
+        ("seed", np.uint32(2**32 - 1), "Received: seed=4294967295"),
+        ("seed", [1, -(2**80)], f"Received: seed=-{2**80}"),
+        ("max_new_tokens", 2**32 + 2, "Received: max_new_tokens=4294967298"),
+        ("k", np.array([1, 2**31]), "from 1 .*Received: k=2147483648"),
+    ],
+)
+def test_number_that_does_not_fit_is_not_made_another(name, value, message):
+    for read in (sampling.as_tensor, lambda *a: sampling.checked_rows(*a, 2)):
+        with pytest.raises(InvalidArgument, match=message):
+            read(name, value)
 
 
 @pytest.mark.parametrize(("name", "value", "message"), BROKEN)

@@ -140,3 +140,22 @@ def test_settings_name_the_kind(tokenizer):
     chosen = config.TokenizerConfig(tokenizer="word_piece", vocabulary_size=60)
     trained = tokenizers.train([TEXT], chosen)
     assert trained.get_config() == tokenizer.get_config()
+
+
+def test_unknown_word_is_read_in_the_form_of_the_text():
+    texts = ["Ab <UNK> ab <UNK>"] * 3
+    tokenizer = WordPiece.train(texts, lowercase=True, unknown_word="<UNK>")
+    assert not {"<", "u", "<unk>"} & set(tokenizer.vocabulary)
+    ids = tokenizer.tokenize("<UNK> ab").numpy().tolist()
+    assert ids[0] == tokenizer.unk_id and tokenizer.unk_id not in ids[1:]
+    assert tokenizer.detokenize(ids).numpy() == b"<UNK> ab"
+    assert tokenizer.unknown_bytes("<UNK> ab").numpy() == 0
+
+
+def test_words_with_nul_are_unknown():
+    tokenizer = WordPiece.train(["a\0b c\n"] * 5, vocabulary_size=40)
+    ids = tokenizer.tokenize("c a\0b c").numpy().tolist()
+    assert ids[0] == ids[2] != tokenizer.unk_id == ids[1]
+    assert tokenizer.unknown_bytes("c a\0b").numpy() == 3
+    with pytest.raises(ValueError, match=r"must hold words .*'a\\x00'"):
+        WordPiece(["\n", "a\0"])

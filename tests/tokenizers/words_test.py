@@ -10,7 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tflm import tokenizers
+from tflm import config, tokenizers
 from tflm.tokenizers import Words
 
 TEXT = "the cat sat\non the mat\n\nthe 猫 sat e\u0301t é 👩‍👩‍👧\n"
@@ -322,3 +322,28 @@ def test_unknown_word_is_not_cut():
     assert words.to_list() == [[b"a", b"<unk>", b"b"]]
     assert tokenizer.tokenize("a <unk> b").numpy().tolist()[1] == 1
     assert tokenizer.unknown_bytes("a <unk> b").numpy() == 0
+
+
+@pytest.mark.parametrize("splitter", config.SPLITTERS)
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ({"lowercase": True}, "A <UNK> b <UNK> B"),
+        ({"normalization": "nfkc"}, "a \uff1cUNK\uff1e b <UNK> b"),
+    ],
+)
+def test_unknown_word_is_read_in_the_form_of_the_text(form, text, splitter):
+    tokenizer = Words.train(
+        [text],
+        min_count=1,
+        unknown_word="<UNK>",
+        splitter=splitter,
+        **form,
+    )
+    assert set(tokenizer.vocabulary) == {"a", "b", "\n"}
+    a, b = (4 + tokenizer.vocabulary.index(word) for word in "ab")
+    ids = tokenizer.tokenize(text + " zz")
+    assert ids.numpy()[:5].tolist() == [a, 1, b, 1, b]
+    assert tokenizer.detokenize([a, 1, b]).numpy() == b"a <UNK> b"
+    assert tokenizer.unknown_bytes(text).numpy() == 0
+    assert tokenizer.unknown_bytes("zz").numpy() == 2

@@ -47,6 +47,18 @@ def test_end_is_a_target_only_where_a_text_really_ends(settings):
     assert whole.stores["train"].counts.ends == 1
 
 
+def test_split_without_a_token_is_named(settings):
+    path = Path(settings["train_file"])
+    path.write_text("the cat sat " * 20 + " " * 100, newline="")
+    words = config.from_flat(
+        {**settings, "tokenizer": "words", "test_fraction": 0.125}
+    )
+    with pytest.raises(
+        ValueError, match="in the validation split the text mus"
+    ):
+        prepare(words)
+
+
 def test_fingerprint_tells_texts_and_vocabularies_apart(settings):
     first = prepare(config.from_flat(settings)).fingerprint()
     assert prepare(config.from_flat(settings)).fingerprint() == first

@@ -49,7 +49,8 @@ def _divide(
             waiting, is_first = "", True
         elif len(waiting) > PIECE_BYTES:  # it has no end in sight
             yield from _unit(waiting, is_first, False)
-            waiting, is_first = "", False
+            is_first &= not waiting.strip()  # of white space nothing is there
+            waiting = ""
 
 
 def _with_last(pieces: Iterator[Piece]) -> Iterator[tuple[Piece, bool]]:

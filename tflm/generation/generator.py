@@ -116,8 +116,7 @@ class Generator(Reader):
         tensors = {}
         for name, value in settings.items():
             value = getattr(self.settings, name) if value is None else value
-            dtype = sampling.SETTINGS[name].dtype
-            tensors[name] = tf.convert_to_tensor(value, dtype)
+            tensors[name] = sampling.as_tensor(name, value)
         return tensors
 
     def _ids(self, text: tf.Tensor) -> tf.RaggedTensor:

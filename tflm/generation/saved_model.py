@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from tflm import sampling
 from tflm.generation.export import LIBRARIES_FILE
 from tflm.generation.reader import as_lists
 from tflm.generation.streaming import stream
@@ -111,7 +112,7 @@ class SavedModel:
     ) -> dict[str, np.ndarray]:
         """Lists the likeliest next tokens as `TextScorer` does, [B,K]."""
         following = self._signature("next_token_probabilities")
-        found = following(prompt=_tensor(prompts), k=tf.constant(k))
+        found = following(prompt=_tensor(prompts), k=sampling.as_tensor("k", k))
         return {name: tensor.numpy() for name, tensor in found.items()}
 
     def _signature(self, name: str) -> tf.types.experimental.GenericFunction:

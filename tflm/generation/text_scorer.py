@@ -125,7 +125,7 @@ class TextScorer(Reader):
             tf.errors.InvalidArgumentError: If `k` breaks its rule.
         """
         prompts = strings("prompts", prompts)
-        k = tf.convert_to_tensor(k, sampling.SETTINGS["k"].dtype)
+        k = sampling.as_tensor("k", k)
         return like_rows(prompts, self.following(tf.reshape(prompts, [-1]), k))
 
     def surprisals(

@@ -53,6 +53,11 @@ class Carried(keras.layers.Layer):
                 "return_state=True. Received: return_sequences="
                 f"{scan.return_sequences}, return_state={scan.return_state}"
             )
+        if scan.go_backwards or scan.stateful:
+            raise ValueError(
+                "`scan` must go forwards, its state not be its own. Received: "
+                f"go_backwards={scan.go_backwards}, stateful={scan.stateful}"
+            )
         if scan.dropout or scan.recurrent_dropout:
             raise ValueError(
                 "`scan` must have no dropout: use a Dropout layer before it. "
@@ -82,6 +87,8 @@ class Carried(keras.layers.Layer):
         table: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
         # Forward graph
+        if mask is not None:
+            mask = tf.cast(mask, tf.bool)
         scanned = self.scan.is_scanned(training)
         if scanned and training:
             return self.scan.scanned(inputs, initial_state, mask, table=table)
@@ -125,8 +132,9 @@ class Carried(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Carried":
-        scan = keras.saving.deserialize_keras_object(config.pop("scan"))
-        return cls(scan, **config)
+        options = dict(config)
+        scan = keras.saving.deserialize_keras_object(options.pop("scan"))
+        return cls(scan, **options)
 
 
 # A saved model names the entries of a list by their class: with these names

@@ -62,6 +62,7 @@ def scan(
             tuple(tf.transpose(state) for state in states),  # [U,B]
             tf.TensorArray(dtype, length, element_shape=[units, None]),
         ),
+        maximum_iterations=length,  # XLA needs a bound for the gradient
     )
     outputs = tf.transpose(outputs.stack(), [2, 0, 1])  # [B,T,U]
     return outputs, tuple(tf.transpose(state) for state in states)

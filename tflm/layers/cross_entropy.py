@@ -6,6 +6,7 @@ slice of them at a time is made, turned into its gradient and let go.
 Axes: N targets, C targets of a slice, D width, V vocabulary.
 """
 
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -39,7 +40,8 @@ def summed_nats(
         weights: float32 [N].
 
     Returns:
-        float32 scalar: the sum of `weights` times the targets' nats.
+        float32 scalar: the sum of `weights` times the targets' nats. It is not
+        a number where a target that counts is no id.
 
     Example:
     >>> nats = summed_nats(
@@ -130,9 +132,12 @@ def _nats_and_gradient(
     logits -= tf.reduce_max(logits, axis=1, keepdims=True)
     shares = tf.exp(logits)
     total = tf.reduce_sum(shares, axis=1)  # [C]
-    ids = tf.range(tf.shape(logits)[1], dtype=targets.dtype)
+    ids = tf.range(tf.shape(logits)[1], dtype=targets.dtype)  # [V]
     is_target = ids == targets[:, tf.newaxis]  # [C,V]
     of_target = tf.gather(logits, targets, axis=1, batch_dims=1)  # [C]
+    # XLA takes the nearest id in the place of one that there is not.
+    known = (targets >= 0) & (targets < tf.size(ids, targets.dtype))
+    of_target = tf.where(known | (weights == 0), of_target, math.nan)
     nats = tf.reduce_sum(weights * (tf.math.log(total) - of_target))
     gradient = (weights / total)[:, tf.newaxis] * shares
     gradient -= tf.where(is_target, weights[:, tf.newaxis], 0.0)

@@ -99,7 +99,8 @@ def attend(
         tf.ensure_shape(part, [None, *part.shape[1:]])
         for part in (queries, keys)
     )
-    never = tf.constant(max(_NEVER, dtype.min), dtype)
+    # A score may be added to it: half of what float16 can hold.
+    never = tf.constant(max(_NEVER, float(dtype.min) / 2), dtype)
     unseen = tf.where(seen, tf.constant(0, dtype), never)[:, tf.newaxis]
     # oneDNN scales and masks in the product itself, if each row has a mask.
     batch, _, time, _ = tf.unstack(tf.shape(queries))

@@ -20,6 +20,8 @@ class Scanned(keras.layers.RNN):
     are float32 as in training. Keras's own loop, on a GPU cuDNN's, is taken
     everywhere else, and where a layer is not the usual one: other activations,
     a GRU with `reset_after=False`, `go_backwards`, `unroll`, float64.
+
+    There are no gradients of gradients in bfloat16 with AMX.
     """
 
     # The cell as `cells` has it, and the names of its states.
@@ -37,6 +39,9 @@ class Scanned(keras.layers.RNN):
         if not self.is_scanned(training):
             return super().inner_loop(sequences, list(states), mask, training)
         [mask] = tf.nest.flatten(mask)
+        if mask is not None:  # Keras takes numbers, and [B,T,1]
+            mask = tf.reshape(tf.cast(mask, tf.bool), tf.shape(sequences)[:2])
+        sequences = tf.cast(sequences, self.compute_dtype)
         dropout: list[tf.Tensor | None] = []
         if training:
             sequences, *dropout = self._thinned(sequences, states[0])

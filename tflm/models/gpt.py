@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tflm import layers
+from tflm import checked, layers
 from tflm.layers.dense import normalized
 from tflm.models.gpt_steps import GPTSteps
 from tflm.models.language_model import State, advance
@@ -41,7 +41,8 @@ class GPT(NeuralLanguageModel):
         **kwargs: Keras's own model arguments (`name`, `dtype`).
 
     Raises:
-        ValueError: If the heads do not divide the width into even parts.
+        ValueError: If the heads do not divide the width into even parts, or a
+            number is out of its range.
 
     Reference: Radford et al., "Language models are unsupervised multitask
     learners", 2019.
@@ -85,17 +86,20 @@ class GPT(NeuralLanguageModel):
             embeddings_initializer=keras.initializers.RandomNormal(stddev=0.02),
             **kwargs,
         )
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.context = context
+        self.dropout = dropout
+        self.rotary = rotary
+        for name in ("embedding_dim", "num_layers", "num_heads", "context"):
+            checked.require_at_least(1, self, name)
+        checked.require(0 <= dropout < 1, self, "dropout", "in [0, 1)")
         if embedding_dim % (2 * num_heads):
             raise ValueError(
                 "`embedding_dim` must be a multiple of twice `num_heads`. "
                 f"Received: embedding_dim={embedding_dim}, "
                 f"num_heads={num_heads}"
             )
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.context = context
-        self.dropout = dropout
-        self.rotary = rotary
         # Layers
         policy = self.dtype_policy
         self.drop = keras.layers.Dropout(dropout, dtype=policy)

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tflm import checked
 from tflm.layers import cross_entropy, sampled_softmax
 from tflm.layers.dense import dense
 from tflm.models.language_model import LanguageModel, State
@@ -31,7 +32,8 @@ class NeuralLanguageModel(LanguageModel):
         **kwargs: Keras's own model arguments (`name`, `dtype`).
 
     Raises:
-        ValueError: If embeddings are tied and there are none.
+        ValueError: If embeddings are tied and there are none, or a number is
+            out of its range.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class NeuralLanguageModel(LanguageModel):
         self.embedding_dim = embedding_dim
         self.tie_embeddings = tie_embeddings
         self.num_sampled = num_sampled
+        checked.require_at_least(0, self, "embedding_dim")
+        checked.require_at_least(0, self, "num_sampled")
         # Layers
         self.embedding: keras.layers.Embedding | None = None
         if embedding_dim:
@@ -127,7 +131,7 @@ class NeuralLanguageModel(LanguageModel):
         if self.projection is not None:
             logits = dense(self.projection, hidden, training=False)
         else:
-            table, bias = self._output_weights()
+            table, bias = self._output_weights()  # [V,W]
             table = tf.cast(table, hidden.dtype)
             if hidden.shape[1] == 1:
                 # A plain product, as in `dense`.
@@ -168,7 +172,8 @@ class NeuralLanguageModel(LanguageModel):
         if self.projection is None:
             assert self.embedding is not None  # the constructor saw to it
             table, bias = self.embedding.embeddings, self.output_bias
-            return tf.convert_to_tensor(table), tf.convert_to_tensor(bias)
-        return tf.transpose(self.projection.kernel), tf.convert_to_tensor(
-            self.projection.bias
-        )
+        else:
+            table = tf.transpose(self.projection.kernel)
+            bias = self.projection.bias
+        table, bias = map(tf.convert_to_tensor, (table, bias))
+        return tf.cast(table, tf.float32), tf.cast(bias, tf.float32)

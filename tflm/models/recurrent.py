@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tflm import layers
+from tflm import checked, layers
 from tflm.models.language_model import State, advance
 from tflm.models.neural import NeuralLanguageModel
 from tflm.models.recurrent_steps import RecurrentSteps
@@ -34,7 +34,8 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         **kwargs: Keras's own model arguments (`name`, `dtype`).
 
     Raises:
-        ValueError: If embeddings are tied and there are none.
+        ValueError: If embeddings are tied and there are none, or a number is
+            out of its range.
 
     Example:
     >>> model = GRU(vocabulary_size=10, embedding_dim=4, units=8)
@@ -80,6 +81,9 @@ class RecurrentLanguageModel(NeuralLanguageModel):
         self.units = units
         self.num_layers = num_layers
         self.dropout = dropout
+        checked.require_at_least(1, self, "units")
+        checked.require_at_least(1, self, "num_layers")
+        checked.require(0 <= dropout < 1, self, "dropout", "in [0, 1)")
         # Layers
         policy = self.dtype_policy
         self.recurrent = [

@@ -15,6 +15,7 @@ from tflm.sampling.seeds import row_seeds
 from tflm.sampling.settings import (
     SETTINGS,
     RowSettings,
+    as_tensor,
     checked_rows,
     row_settings,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Constraints",
     "RowSettings",
     "Rules",
+    "as_tensor",
     "ban",
     "beam_search",
     "checked_rows",

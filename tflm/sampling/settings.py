@@ -7,6 +7,7 @@ with different settings share a batch. Axes: B batch.
 import functools
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tflm.generation_settings import SETTINGS
@@ -90,11 +91,42 @@ def checked_rows(
     >>> checked_rows("top_k", 5, batch_size=3).numpy().tolist()
     [5, 5, 5]
     """
-    value = tf.convert_to_tensor(value, SETTINGS[name].dtype)
+    value = as_tensor(name, value)
     rows = tf.convert_to_tensor(batch_size)
     checked = _check_of(name, most)(value, rows)
     checked = tf.ensure_shape(checked, value.shape)
     return tf.broadcast_to(checked, [batch_size]) if broadcast else checked
+
+
+def as_tensor(name: str, value: Any) -> tf.Tensor:
+    """A value of one of `SETTINGS` as a tensor of its type.
+
+    Args:
+        name: Name of the setting.
+        value: A number, an array or a tensor.
+
+    Returns:
+        The tensor, whose values are not checked.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If an integer does not fit the type:
+            TensorFlow would make another number of it.
+
+    Example:
+    >>> as_tensor("top_k", 5).dtype
+    tf.int32
+    """
+    dtype = tf.as_dtype(SETTINGS[name].dtype)
+    if dtype.is_integer and not tf.is_tensor(value):
+        for number in np.ravel(np.asarray(value)):
+            if not dtype.min <= number <= dtype.max:
+                raise tf.errors.InvalidArgumentError(
+                    None,
+                    None,
+                    f"`{name}` must be {SETTINGS[name].rule}. "
+                    f"Received: {name}={number}",
+                )
+    return tf.convert_to_tensor(value, dtype)
 
 
 @functools.cache

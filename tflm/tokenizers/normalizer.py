@@ -54,6 +54,14 @@ class Normalizer:
             )
         return _lower(strings) if self.lowercase else strings
 
+    def word(self, word: str) -> str:
+        """A word as it is cut.
+
+        >>> Normalizer(lowercase=True).word("<UNK>")
+        '<unk>'
+        """
+        return self(tf.constant(word)).numpy().decode()
+
     def get_config(self) -> dict[str, str]:
         """The normal form, where there is one, as a setting by name."""
         if self.normalization == "none":

@@ -20,6 +20,7 @@ DEFAULT_SIZE = 8_000
 DEFAULT_SAMPLE = 10_000_000
 _SPECIAL = 4
 _NEWLINE = "\n"
+_NUL = b"\0"  # ends a piece in TF-Text: words that have it are unknown
 _UNKNOWN = "unknown "
 _MOST_WORDS = 100_000  # distinct words to learn from: some 10 seconds
 _COVERAGE = 0.9995  # share of the text whose characters have to be known
@@ -134,8 +135,9 @@ class WordPiece(Words):
         """
         lines = sample_lines(texts, sample_characters)
         spaced = 2 * sum(line.endswith(" ") for line in lines) > len(lines)
-        counts = _counted(lines, Normalizer(lowercase, normalization))
-        counts.pop(unknown_word, None)
+        normalizer = Normalizer(lowercase, normalization)
+        counts = _counted(lines, normalizer)
+        counts.pop(normalizer.word(unknown_word), None)
         if not counts:
             raise ValueError(
                 "`texts` must hold a word to learn from. Received: "
@@ -152,7 +154,8 @@ class WordPiece(Words):
         return self._surfaces[id_].numpy()
 
     def _is_entry(self, word: str) -> bool:
-        return super()._is_entry(word.removeprefix(JOINER))
+        word = word.removeprefix(JOINER)
+        return super()._is_entry(word) and _NUL not in word.encode()
 
     def _ids(self, words: tf.Tensor) -> tuple[tf.RaggedTensor, tf.Tensor]:
         pieces = self._pieces(words)  # [U,(P)]
@@ -165,7 +168,7 @@ class WordPiece(Words):
     def _pieces(self, words: tf.Tensor) -> tf.RaggedTensor:
         """The pieces of words [U], [U,(P)]; there is always one."""
         # It might have pieces, but stands for all that have none.
-        words = tf.where(words == self.unknown_word, _TOO_LONG, words)
+        words = tf.where(words == self._unknown_word, _TOO_LONG, words)
         return self._cutter.tokenize(words)
 
 
@@ -173,7 +176,7 @@ def _counted(lines: list[str], normalizer: Normalizer) -> Counter[str]:
     # The same ops as in `tokenize`: Python's own lower() differs.
     normalized = normalizer(tf.constant(lines, tf.string)).numpy()
     words = (word for line in normalized for word in line.split())
-    return Counter(word.decode() for word in words)
+    return Counter(word.decode() for word in words if _NUL not in word)
 
 
 def _learnt(counts: Counter[str], most: int, min_count: int) -> list[str]:

@@ -82,7 +82,10 @@ class Words(Tokenizer):
         self._check()
         self.newline_id = _SPECIAL + self.vocabulary.index(_NEWLINE)
         words = ["", unknown_word, "", "", *self.vocabulary]
-        self._table = WordTable(tf.constant([word.encode() for word in words]))
+        # What stands for unknown words is cut from texts in their form.
+        self._unknown_word = self.normalizer.word(unknown_word)
+        read = ["", self._unknown_word, *words[2:]]
+        self._table = WordTable(tf.constant([word.encode() for word in read]))
         # Whether a token begins a word, and its text without the joiner.
         self._begins = tf.constant([word[:1] != JOINER for word in words])
         surfaces = [word.removeprefix(JOINER) for word in words]
@@ -121,9 +124,10 @@ class Words(Tokenizer):
         """
         normalizer = Normalizer(lowercase, normalization)
         counts, newlines, spaced = counted(texts, normalizer)
+        unknown = normalizer.word(unknown_word)
         if splitter == "unicode":
-            counts = counts_of_tokens(counts, unknown_word)
-        counts.pop(unknown_word.encode(), None)
+            counts = counts_of_tokens(counts, unknown)
+        counts.pop(unknown.encode(), None)
         kept = [word for word in counts if counts[word] >= min_count]
         if not kept:
             raise ValueError(
@@ -208,7 +212,7 @@ class Words(Tokenizer):
         """The words of each text [B] that are unknown, [B,(U)]."""
         words = self.split(tf.convert_to_tensor(strings, tf.string))  # [B,(T)]
         flat = words.flat_values  # [N]
-        unknown = self._unknown(flat) & (flat != self.unknown_word)
+        unknown = self._unknown(flat) & (flat != self._unknown_word)
         shown = tf.strings.regex_replace(flat, f"^{JOINER}", "")
         return tf.ragged.boolean_mask(
             words.with_flat_values(shown), words.with_flat_values(unknown)
@@ -240,7 +244,7 @@ class Words(Tokenizer):
         words = tf.strings.split(self.normalizer(strings))  # [B,(W)]
         if self.splitter == "white_space":
             return words
-        return rows_of(words, cut(words.flat_values, self.unknown_word))
+        return rows_of(words, cut(words.flat_values, self._unknown_word))
 
     def _check(self) -> None:
         if self.splitter not in config.SPLITTERS:
@@ -290,7 +294,7 @@ class Words(Tokenizer):
         if self.splitter == "white_space":
             tokens = tf.RaggedTensor.from_uniform_row_length(words, 1)
         else:
-            tokens = cut(words, self.unknown_word)
+            tokens = cut(words, self._unknown_word)
         ids = self._table.ids(tokens.flat_values)
         lost = self._lost_bytes(tokens.flat_values, ids == self.unk_id)
         of_words = tf.reduce_sum(tokens.with_flat_values(lost), axis=1)
@@ -312,7 +316,7 @@ class Words(Tokenizer):
 
     def _lost_bytes(self, words: tf.Tensor, unknown: tf.Tensor) -> tf.Tensor:
         """The bytes of words [N] that are unknown, int64 [N]."""
-        unknown &= words != self.unknown_word
+        unknown &= words != self._unknown_word
         lengths = tf.cast(tf.strings.length(words), tf.int64)
         if self.splitter == "unicode":  # a joiner is not in the text
             joined = tf.strings.substr(words, 0, 1) == JOINER

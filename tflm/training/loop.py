@@ -307,7 +307,7 @@ def _scalars(callback: keras.callbacks.Callback) -> dict[str, Any]:
         name
         for kind in type(callback).__mro__
         if kind.__module__.startswith("keras.")
-        for name in inspect.signature(kind.__init__).parameters
+        for name in inspect.signature(kind).parameters
     }
     values = {}
     for name, value in vars(callback).items():

@@ -88,8 +88,10 @@ def prepare(
         splits = {**text.splits, "train": part}
         text = dataclasses.replace(text, splits=splits)
     cache = Path(config.data.cache_dir or _CACHE).expanduser()
-    stores = {
-        split: pipelines.prepare(pieces, tokenizer, cache)
-        for split, pieces in text.splits.items()
-    }
+    stores = {}
+    for split, pieces in text.splits.items():
+        try:
+            stores[split] = pipelines.prepare(pieces, tokenizer, cache)
+        except ValueError as error:
+            raise ValueError(f"in the {split} split {error}") from error
     return PreparedText(text, tokenizer, stores)
