@@ -5,10 +5,13 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from tflm import processor
 
 
 def resident(name: str = "VmRSS") -> float:
@@ -22,11 +25,21 @@ def has_torch() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
+def machine() -> str:
+    """The processor, what it has for bfloat16, and its threads."""
+    information = Path("/proc/cpuinfo")
+    text = information.read_text() if information.exists() else ""
+    named = re.search(r"^model name\s*: (.+)$", text, re.M)
+    name = named[1] if named else platform.machine()
+    fast = [has for has in ("amx_bf16", "avx512_bf16") if processor.has(has)]
+    return ", ".join([name, *fast, f"{os.cpu_count()} threads"])
+
+
 def report(figures: dict[str, Any], options: argparse.Namespace) -> None:
     """Prints the figures with machine, versions and date; maybe keeps them."""
     figures = {
         **figures,
-        "machine": f"{platform.machine()}, CPU, {os.cpu_count()} threads",
+        "machine": machine(),
         "tensorflow": version("tensorflow"),
         "keras": version("keras"),
         "torch": version("torch") if has_torch() else None,

@@ -60,6 +60,8 @@ class ChoiceTable(TextGenerator):
     ) -> tuple[str, list[list[Choice]]]:
         """The text that `generate` writes, and the choices at each token.
 
+        They are computed again, and in bfloat16 may be rounded differently.
+
         Args:
             prompt: str, or bytes as they are.
             k: int, at least 1. How many of the likeliest. Default 10.

@@ -23,7 +23,8 @@ def stream(
 
     Yields:
         Pieces of the continuation. No character is cut; joined they are the
-        text that `TextGenerator` writes with the same settings.
+        text that `TextGenerator` writes with the same settings in float32; in
+        bfloat16 the two may round differently.
 
     Example:
     >>> from tflm.generation import OneStep
