@@ -141,6 +141,21 @@ def test_masked_position_leaves_the_state_as_it_was(kind, length):
 
 
 @every_kind
+@pytest.mark.parametrize("length", [1, 3])
+@pytest.mark.parametrize("training", [False, True])
+def test_masked_position_does_not_round_the_state(kind, length, training):
+    layer = random_layer(kind, dtype="mixed_bfloat16")
+    inputs, before = random_inputs(2, length), random_state(kind, 2)
+    mask = np.array([[False], [True]]).repeat(length, axis=1)
+    _, after = layer(inputs, before, mask=mask, training=training)
+    _, free = layer(inputs, before, training=training)
+    for one, other, unmasked in zip(after, before, free, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+        np.testing.assert_allclose(one[1], unmasked[1], atol=1e-6)
+        assert not np.allclose(one[1], other[1], atol=0.01)
+
+
+@every_kind
 @pytest.mark.parametrize("length", [1, 6])
 @pytest.mark.parametrize("training", [False, True])
 def test_masked_position_gives_no_gradient(kind, length, training):

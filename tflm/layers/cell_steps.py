@@ -93,20 +93,18 @@ def one_step(
         The outputs [B,1,U] in `dtype` and the states after the step.
     """
     kernel, recurrent, bias = weights
+    hidden = tf.cast(states[0], dtype)
     projected = tf.matmul(tf.cast(inputs[:, 0], dtype), tf.cast(kernel, dtype))
-    product = tf.matmul(
-        tf.cast(states[0], dtype), tf.cast(recurrent, dtype)
-    )  # [B,G]
+    product = tf.matmul(hidden, tf.cast(recurrent, dtype))  # [B,G]
+    bias = two_biases(float32(bias))  # [2,G]
+    product = float32(product) + bias[1]
     if cell.turned:
-        product = tf.roll(product, recurrent.shape[0], axis=1)
-    after = _element_wise(cell, False)(
-        tf.transpose(projected),  # [G,B]
-        tf.transpose(product),
-        _biases(cell, bias, recurrent.shape[0]),
-        None if mask is None else tf.transpose(mask),  # [1,B]
-        *(tf.transpose(state) for state in states),  # [U,B]
+        z, r, c = tf.split(product, 3, axis=1)
+        product = tf.concat([c, z, r], axis=1)
+    after, _ = cell.forward(
+        float32(projected) + bias[0], product, *states, axis=1
     )
-    states = tuple(tf.transpose(state) for state in after)
+    states = where(mask, after, states)
     return tf.cast(states[0], dtype)[:, tf.newaxis], states
 
 
@@ -150,19 +148,12 @@ def for_steps(
         [2,G,1].
     """
     units = recurrent.shape[0]
-    biases = _biases(cell, bias, units)
+    bias = two_biases(float32(bias))  # [2,G]
     recurrent = tf.transpose(tf.cast(recurrent, dtype))  # [G,U]
     if cell.turned:
         recurrent = tf.roll(recurrent, units, axis=0)
-    return recurrent, biases
-
-
-def _biases(cell: Cell, bias: tf.Tensor, units: int) -> tf.Tensor:
-    """Of the projected inputs and of the projected state, float32 [2,G,1]."""
-    bias = two_biases(float32(bias))  # [2,G]
-    if cell.turned:
         bias = tf.stack([bias[0], tf.roll(bias[1], units, axis=0)])
-    return bias[:, :, tf.newaxis]
+    return recurrent, bias[:, :, tf.newaxis]
 
 
 @functools.cache

@@ -17,7 +17,8 @@ class Cell(NamedTuple):
     Attributes:
         forward: Takes the projected inputs [G,B], the projected state [G,B],
             both with their biases, and the states [U,B]; gives the new states
-            and what `backward` needs, stacked in one tensor.
+            and what `backward` needs, stacked in one tensor. With `axis` 1
+            all of it is the other way round, [B,.].
         backward: Takes that tensor, the hidden state before and the states'
             gradients; gives the gradients of the gates, first those of the
             projected state and last those of the projected inputs, which may
@@ -36,7 +37,7 @@ class Cell(NamedTuple):
 
 
 def _simple_forward(
-    inputs: tf.Tensor, state: tf.Tensor, hidden: tf.Tensor
+    inputs: tf.Tensor, state: tf.Tensor, hidden: tf.Tensor, axis: int = 0
 ) -> tuple[Tensors, tf.Tensor]:
     hidden = tf.tanh(inputs + state)
     return (hidden,), hidden
@@ -50,13 +51,13 @@ def _simple_backward(
 
 
 def _gru_forward(
-    inputs: tf.Tensor, state: tf.Tensor, hidden: tf.Tensor
+    inputs: tf.Tensor, state: tf.Tensor, hidden: tf.Tensor, axis: int = 0
 ) -> tuple[Tensors, tf.Tensor]:
-    z, r, c = tf.split(inputs, 3)
-    c_state, z_state, r_state = tf.split(state, 3)
+    z, r, c = tf.split(inputs, 3, axis)
+    c_state, z_state, r_state = tf.split(state, 3, axis)
     z, r = tf.sigmoid(z + z_state), tf.sigmoid(r + r_state)
     c = tf.tanh(c + r * c_state)
-    return (c + z * (hidden - c),), tf.concat([z, r, c, c_state], axis=0)
+    return (c + z * (hidden - c),), tf.concat([z, r, c, c_state], axis)
 
 
 def _gru_backward(
@@ -71,12 +72,16 @@ def _gru_backward(
 
 
 def _lstm_forward(
-    inputs: tf.Tensor, state: tf.Tensor, hidden: tf.Tensor, cell: tf.Tensor
+    inputs: tf.Tensor,
+    state: tf.Tensor,
+    hidden: tf.Tensor,
+    cell: tf.Tensor,
+    axis: int = 0,
 ) -> tuple[Tensors, tf.Tensor]:
-    i, f, g, o = tf.split(inputs + state, 4)
+    i, f, g, o = tf.split(inputs + state, 4, axis)
     i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
     new = f * cell + i * g
-    kept = tf.concat([i, f, g, o, cell], axis=0)
+    kept = tf.concat([i, f, g, o, cell], axis)
     return (o * tf.tanh(new), new), kept
 
 
