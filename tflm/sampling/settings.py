@@ -5,6 +5,7 @@ with different settings share a batch. Axes: B batch.
 """
 
 import functools
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,15 +118,13 @@ def as_tensor(name: str, value: Any) -> tf.Tensor:
     tf.int32
     """
     dtype = tf.as_dtype(SETTINGS[name].dtype)
-    if dtype.is_integer and not tf.is_tensor(value):
-        for number in np.ravel(np.asarray(value)):
-            if not dtype.min <= number <= dtype.max:
-                raise tf.errors.InvalidArgumentError(
-                    None,
-                    None,
-                    f"`{name}` must be {SETTINGS[name].rule}. "
-                    f"Received: {name}={number}",
-                )
+    parts = tf.nest.flatten(value) if dtype.is_integer else []
+    given = [np.ravel(part) for part in parts if not tf.is_tensor(part)]
+    for number in itertools.chain(*given):
+        if not dtype.min <= number <= dtype.max:
+            rule = f"`{name}` must be {SETTINGS[name].rule}. "
+            received = f"Received: {name}={number}"
+            raise tf.errors.InvalidArgumentError(None, None, rule + received)
     return tf.convert_to_tensor(value, dtype)
 
 

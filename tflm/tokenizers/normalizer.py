@@ -60,7 +60,8 @@ class Normalizer:
         >>> Normalizer(lowercase=True).word("<UNK>")
         '<unk>'
         """
-        return self(tf.constant(word)).numpy().decode()
+        with tf.init_scope():
+            return self(tf.constant(word)).numpy().decode()
 
     def get_config(self) -> dict[str, str]:
         """The normal form, where there is one, as a setting by name."""
