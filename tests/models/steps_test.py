@@ -104,8 +104,10 @@ def test_logits_of_many_ids_are_those_of_calls(monkeypatch):
 
 @pytest.mark.parametrize("made", ["gpt", "gru", "lstm of one-hot"])
 def test_steps_in_bfloat16_are_near(made):
-    # Sums in another order may be rounded to another number.
     model = MADE[made](vocabulary_size=11, dtype="bfloat16")
-    assert worst_difference(model) < 2e-2
+    difference = worst_difference(model)
+    assert difference < 2e-2
+    # Recurrent states are float32 in both, a GPT's keys are rounded otherwise.
+    assert difference > 0 or made != "gpt"
     weights = tf.nest.flatten(model.steps(4).weights())
     assert tf.bfloat16 in {weight.dtype for weight in weights}

@@ -13,7 +13,7 @@ from tflm import sampling
 from tflm.generation.export import LIBRARIES_FILE
 from tflm.generation.reader import as_lists
 from tflm.generation.streaming import stream
-from tflm.generation_settings import SETTINGS, GenerationSettings
+from tflm.generation_settings import GenerationSettings
 
 _FILE = "saved_model.pb"
 
@@ -50,7 +50,7 @@ class SavedModel:
         generated = self._signature("generate")(
             prompt=_tensor(prompts),
             **{
-                name: tf.constant(value, SETTINGS[name].dtype)
+                name: sampling.as_tensor(name, value)
                 for name, value in settings.call.items()
             },
         )
@@ -77,7 +77,7 @@ class SavedModel:
         found = search(
             prompt=_tensor(prompts),
             **{
-                name: tf.constant(values[name], SETTINGS[name].dtype)
+                name: sampling.as_tensor(name, values[name])
                 for name in taken
                 if name != "prompt"
             },

@@ -34,6 +34,8 @@ def scan(
     Returns:
         The outputs [B,T,U] in `dtype` and the states after the last step.
     """
+    if inputs.shape[1] == 1:
+        return _one_step(cell, inputs, states, weights, dtype, mask)
     kernel, recurrent, bias = weights
     units = recurrent.shape[0]
     recurrent, biases = for_steps(cell, recurrent, bias, dtype)
@@ -66,46 +68,6 @@ def scan(
     )
     outputs = tf.transpose(outputs.stack(), [2, 0, 1])  # [B,T,U]
     return outputs, tuple(tf.transpose(state) for state in states)
-
-
-def one_step(
-    cell: Cell,
-    inputs: tf.Tensor,
-    states: Tensors,
-    weights: Tensors,
-    dtype: tf.DType,
-    mask: tf.Tensor | None = None,
-) -> tuple[tf.Tensor, Tensors]:
-    """`scan` of a single position, without a loop.
-
-    The kernels are multiplied as they lie: to transpose them, as `for_steps`
-    does once for many steps, would take longer than the step.
-
-    Args:
-        cell: `cells.SIMPLE_RNN`, `cells.GRU` or `cells.LSTM`.
-        inputs: float [B,1,D].
-        states: float32 [B,U] each.
-        weights: Kernel [D,G], recurrent kernel [U,G], and the bias.
-        dtype: Of the products.
-        mask: Optional bool [B,1]. Default None: every row counts.
-
-    Returns:
-        The outputs [B,1,U] in `dtype` and the states after the step.
-    """
-    kernel, recurrent, bias = weights
-    hidden = tf.cast(states[0], dtype)
-    projected = tf.matmul(tf.cast(inputs[:, 0], dtype), tf.cast(kernel, dtype))
-    product = tf.matmul(hidden, tf.cast(recurrent, dtype))  # [B,G]
-    bias = two_biases(float32(bias))  # [2,G]
-    product = float32(product) + bias[1]
-    if cell.turned:
-        z, r, c = tf.split(product, 3, axis=1)
-        product = tf.concat([c, z, r], axis=1)
-    after, _ = cell.forward(
-        float32(projected) + bias[0], product, *states, axis=1
-    )
-    states = where(mask, after, states)
-    return tf.cast(states[0], dtype)[:, tf.newaxis], states
 
 
 def advance(
@@ -154,6 +116,34 @@ def for_steps(
         recurrent = tf.roll(recurrent, units, axis=0)
         bias = tf.stack([bias[0], tf.roll(bias[1], units, axis=0)])
     return recurrent, bias[:, :, tf.newaxis]
+
+
+def _one_step(
+    cell: Cell,
+    inputs: tf.Tensor,
+    states: Tensors,
+    weights: Tensors,
+    dtype: tf.DType,
+    mask: tf.Tensor | None,
+) -> tuple[tf.Tensor, Tensors]:
+    """`scan` of a single position: no loop, and kernels as they lie.
+
+    To transpose them would take longer than the step.
+    """
+    kernel, recurrent, bias = weights
+    hidden = tf.cast(states[0], dtype)
+    projected = tf.matmul(tf.cast(inputs[:, 0], dtype), tf.cast(kernel, dtype))
+    product = tf.matmul(hidden, tf.cast(recurrent, dtype))  # [B,G]
+    bias = two_biases(float32(bias))  # [2,G]
+    product = float32(product) + bias[1]
+    if cell.turned:
+        z, r, c = tf.split(product, 3, axis=1)
+        product = tf.concat([c, z, r], axis=1)
+    after, _ = cell.forward(
+        float32(projected) + bias[0], product, *states, axis=1
+    )
+    states = where(mask, after, states)
+    return tf.cast(states[0], dtype)[:, tf.newaxis], states
 
 
 @functools.cache

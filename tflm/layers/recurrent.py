@@ -96,8 +96,6 @@ class Scanned(keras.layers.RNN):
         given = self.scan_cell, inputs, states, weights, dtype, mask
         if training:
             return scans.scan(*given, input_dropout, state_dropout)
-        if inputs.shape[1] == 1:
-            return cell_steps.one_step(*given)
         return cell_steps.scan(*given)
 
     def tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -175,5 +175,4 @@ class NeuralLanguageModel(LanguageModel):
         else:
             table = tf.transpose(self.projection.kernel)
             bias = self.projection.bias
-        table, bias = map(tf.convert_to_tensor, (table, bias))
         return tf.cast(table, tf.float32), tf.cast(bias, tf.float32)

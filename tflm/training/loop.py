@@ -134,13 +134,14 @@ class Loop:
         batches = self.train_step.batches(
             self.sequences.dataset(progress.step, self.settings.epochs)
         )
+        last = math.inf if self.total_steps is None else self.total_steps
         begins = True
         while True:
             if interrupts:
                 return INTERRUPTED
             if self.model.stop_training:
                 return STOPPED
-            if progress.step >= (self.total_steps or math.inf):
+            if progress.step >= last:
                 return FINISHED
             if self.part_done() >= 1:
                 return OUT_OF_TIME

@@ -165,7 +165,8 @@ def resume(
     if counted:
         return CountingSession(run, text, callbacks)
     vectors = None
-    if not has_whole(run.checkpoints):  # none to take the weights from
+    if config.model.embeddings and not has_whole(run.checkpoints):
+        # There is none to take the weights from.
         config, vectors = _with_vectors(config, text)
     model = _model(config, text, run.facts["precision"], vectors)
     sequences = _sequences(config, text)
