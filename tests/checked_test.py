@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 
@@ -55,6 +56,11 @@ def test_values_take_the_types_of_their_fields(given, kept):
         (ValueError, {"sides": 2}, "`sides` must be at least 3. Received: sid"),
         (ValueError, {"area": -0.5}, "`area` must be at least 0. Received: ar"),
         (ValueError, {"scale": 0.0}, "`scale` must be other than 0. Received"),
+        (
+            ValueError,
+            {"scale": math.inf},
+            "`scale` must be finite. Received: scale=inf",
+        ),
         (ValueError, {"color": "gren"}, "unknown color 'gren': did you mean "),
     ],
     ids=str,

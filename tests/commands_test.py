@@ -97,8 +97,9 @@ def interrupted(folder):
     """A run ended by Ctrl-C: its process's exit code and what it printed."""
     command = [sys.executable, "-m", "tflm.train", "--train_file", "words.txt"]
     bounds = ["--run-dir", "runs/words", "--max_steps", "100000"]
+    exports = ["--export_dir", "my exports"]
     process = subprocess.Popen(
-        [*command, *SIZE, *PACE, *RATE, *bounds],
+        [*command, *SIZE, *PACE, *RATE, *bounds, *exports],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -158,11 +159,12 @@ def test_interrupted_run_is_saved_scored_and_says_how_to_go_on(
     last = f"step_{interrupted_at:08d}"
     assert [path.name for path in (run / "checkpoints").iterdir()] == [last]
     assert out.splitlines()[-1] == (
-        "go on with: python -m tflm.train --resume --run_dir runs/words"
+        "go on with: python -m tflm.train --resume --run_dir runs/words "
+        "--export_dir 'my exports'"
     )
     scores = json.loads((run / "evaluation.json").read_text())
     assert set(scores) == {"validation", "test"}
-    assert not (folder / "saved_models").exists()
+    assert not (folder / "my exports").exists()
     shown = dict(
         line.split(maxsplit=1) for line in out.splitlines()[:6] if line
     )
@@ -198,6 +200,8 @@ def test_resumed_run_has_all_files_of_a_run(run, interrupted_at):
     ]
     assert len(list((run / "tensorboard").iterdir())) == 2
     assert (run.parent.parent / "saved_models/words/1").is_dir()
+    training = json.loads((run / "config.json").read_text())["training"]
+    assert training["max_steps"] == end  # what it was trained to
 
 
 def test_training_taught_something(run):
@@ -295,8 +299,10 @@ def test_unknown_pieces_are_reported_and_can_be_refused(capsys, run):
     )
     assert (code, out) == (1, "")
     last = err.splitlines()[-1]
-    assert last.startswith("error: InvalidArgumentError: [a prompt must hold")
-    assert last.endswith("Received: unknown pieces=] [2] [\u20ac \u20ac]")
+    assert last == (
+        "error: a prompt must hold nothing that the vocabulary lacks. "
+        "Received: unknown pieces=2 \u20ac \u20ac"
+    )
 
 
 def test_steps_are_those_of_the_text(capsys, run):
@@ -332,6 +338,14 @@ def test_text_is_written_in_turns(capsys, run, monkeypatch, model):
     assert out.startswith(dialogue.HELP + "\n" + plain + "\nthe c\n   1 ")
     assert out.splitlines()[-1].startswith("the c")
     assert len(out.splitlines()[-1]) == len("the c") + 1
+
+
+def test_model_behind_the_prompt_is_told(capsys, run):
+    code, out, err = outcome(
+        capsys, generate, "--prompt", "the", "saved_models/words"
+    )
+    assert (code, out) == (2, "")
+    assert "`prompt` has taken 'saved_models/words', which is a model" in err
 
 
 def test_what_an_export_fixes_is_no_flag_for_it(capsys, run):
@@ -506,7 +520,10 @@ TEXTS = {
         (["--seq_len", "0"], 2, "`seq_len` must be at least 1"),
         (["--model", "grue"], 2, "unknown model 'grue': did you mean 'gru'?"),
         (["--max_steps", "many"], 2, "invalid int value: 'many'"),
-        (["--config", "none.yaml"], 2, "none.yaml"),
+        (["--config", "none.yaml"], 2, "`config` must be a file that can"),
+        (["--export_dir", "short.txt"], 2, "`export_dir` must be a folder"),
+        (["--export_dir", "short.txt/a/b"], 2, "`export_dir` must be a folder"),
+        (["--learning_rate", "inf"], 2, "`learning_rate` must be finite"),
     ],
 )
 def test_wrong_use_is_one_line_and_leaves_nothing(

@@ -87,6 +87,8 @@ def test_data_set_takes_the_place_of_the_runs_files(folder):
         ([], 2, "the following arguments are required: RUN"),
         (["runs/one", "--text_file", "a", "--split=test"], 2, "goes without"),
         (["runs/one", "--history=non"], 2, "did you mean 'none'?"),
+        (["runs/one", "--csv=no/a"], 2, "`csv` must be a file in a folder"),
+        (["runs/one", "--plot=no/a"], 2, "`plot` must be a file in a folder"),
         (["runs/none"], 1, "`run` must be the directory of a run"),
         (["runs/one", "--split=tset"], 1, "unknown split 'tset': did you"),
     ],
@@ -96,3 +98,30 @@ def test_wrong_use_is_one_line(capsys, folder, arguments, code, message):
     assert (found, out) == (code, "")
     [line] = err.splitlines()
     assert message in line
+
+
+def test_file_is_named_as_it_was_given(capsys, folder):
+    (folder / "empty.txt").touch()
+    code, out, err = outcome(capsys, "runs/one", "--text_file", "empty.txt")
+    assert (code, out) == (1, "")
+    assert "`text_file` must hold text. Received: text_file=empty.txt" in err
+
+
+def test_columns_are_read_as_the_first_runs(capsys, folder):
+    (folder / "rows.csv").write_text("n;said\n1;the cat\n2;a rat\n")
+    given = {"text_feature": "said", "delimiter": ";"}
+    whole = {"validation_fraction": 0.0, "test_fraction": 0.0}
+    make_run(folder / "columns", "rows.csv", **whole, **given)
+    bare = ["--no_baselines", "--text_file", "rows.csv"]
+    with pytest.warns(UserWarning, match="may have seen what it is scored"):
+        code, out, _ = outcome(capsys, "columns", *bare)
+    assert code == 0
+    assert out.startswith(f"rows.csv: {len('the cat' + 'a rat')} bytes, ")
+
+
+def test_run_without_held_out_text_says_so(capsys, folder):
+    whole = {"validation_fraction": 0.0, "test_fraction": 0.0}
+    make_run(folder / "whole", "words.txt", **whole)
+    code, out, err = outcome(capsys, "whole")
+    assert (code, out) == (1, "")
+    assert "words.txt has no held-out split: compare on files" in err

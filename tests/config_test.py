@@ -121,6 +121,9 @@ def test_wrong_type_is_named(name, value, message):
         ("log_every", 0, "at least 1"),
         ("max_minutes", 0.0, "above 0"),
         ("learning_rate", 0.0, "above 0"),
+        ("learning_rate", float("inf"), "finite"),
+        ("weight_decay", float("nan"), "at least 0"),
+        ("clipnorm", float("inf"), "finite"),
         ("warmup_steps", -1, "at least 0"),
         ("weight_decay", -0.5, "at least 0"),
         ("clipnorm", -1.0, "at least 0"),
@@ -187,7 +190,13 @@ def test_run_without_a_bound_gets_the_default_one():
     )
 
 
-@pytest.mark.parametrize("bound", ["epochs", "max_steps", "max_minutes"])
+def test_bounds_that_are_given_take_the_place_of_all():
+    settings = TrainingConfig(seed=4, max_minutes=3.0, max_steps=9)
+    assert settings.bounded({}) == settings
+    assert settings.bounded({"epochs": 2}) == TrainingConfig(seed=4, epochs=2)
+
+
+@pytest.mark.parametrize("bound", config.BOUNDS)
 def test_run_with_a_bound_keeps_it_alone(bound):
     settings = TrainingConfig(**{bound: 2})
     assert settings.resolved() == settings

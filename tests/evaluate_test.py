@@ -129,6 +129,34 @@ def test_wrong_use_is_one_line(capsys, folder, arguments, message):
     assert message in line
 
 
+@pytest.mark.parametrize("name", ["empty.txt", "none.txt"])
+def test_file_is_named_as_it_was_given(capsys, folder, name):
+    (folder / "empty.txt").touch()
+    code, out, err = outcome(capsys, "--text_file", name)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: `text_file` must ")
+    assert f"Received: text_file={name}. " in err
+
+
+def test_columns_are_read_as_in_training(capsys, folder):
+    (folder / "rows.csv").write_text("n;said\n1;the cat\n2;a rat\n")
+    given = {"text_feature": "said", "delimiter": ";"}
+    whole = {"validation_fraction": 0.0, "test_fraction": 0.0}
+    make_run(folder / "columns", "rows.csv", **whole, **given)
+    bare = ["--no_baselines", "--text_file", "rows.csv"]
+    code, out, err = outcome(capsys, "columns", *bare)
+    assert (code, err) == (0, "")
+    assert json.loads(out)["characters"] == len("the cat" + "a rat")
+
+
+def test_run_without_held_out_text_says_so(capsys, folder):
+    whole = {"validation_fraction": 0.0, "test_fraction": 0.0}
+    make_run(folder / "whole", "words.txt", **whole)
+    code, out, err = outcome(capsys, "whole")
+    assert (code, out) == (1, "")
+    assert "holds no text out: score files of your own with --text_file" in err
+
+
 def test_stride_beyond_the_models_window_is_one_line(capsys, folder):
     code, out, err = outcome(capsys, "--history=sliding", "--stride=17")
     assert (code, out) == (1, "")

@@ -72,6 +72,10 @@ def ended_with(arguments):
 def test_mistakes_are_told(capsys):
     assert ended_with(["--most", "-1"]) == 2
     assert "`most` must be at least 0" in capsys.readouterr().err
+    assert ended_with(["--picture", "no/a.png"]) == 2
+    assert "`picture` must be a file in a folder" in capsys.readouterr().err
+    assert ended_with(["runs/a", "--tokenizer", "bpe"]) == 2
+    assert "`tokenizer` is the run's: leave it" in capsys.readouterr().err
     assert ended_with(["--tokeniser", "bpe"]) == 2
     assert "did you mean '--tokenizer'" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"empty\.txt"):

@@ -216,6 +216,7 @@ def test_page_is_written_beside_the_figures(folder, lines):
         (["--txt", "a"], 2, "unknown flag '--txt': did you mean '--text'?"),
         (["--text", "a", "--per_token", "--picture"], 2, "not allowed with"),
         (["--text=a", "--html=no/a.html"], 2, "`html` must be a file in a fol"),
+        (["--text", "a", "runs/words"], 2, "`text` has taken 'runs/words'"),
         (["runs/x", "--text=a"], 1, "`run` must be the directory of a run"),
         (["--text_file=empty.txt"], 1, "`text_file` must hold text"),
         (["--text_file=none.txt"], 1, "`text_file` must name a file that"),

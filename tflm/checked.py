@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable
@@ -28,6 +29,9 @@ class Checked:
             checked = _checked(entry, hints[entry.name], value)
             object.__setattr__(self, entry.name, checked)
         self._check_ranges()
+        for name, value in vars(self).items():
+            if isinstance(value, float):
+                require(math.isfinite(value), self, name, "finite")
 
     def _check_ranges(self) -> None:
         """Raises `ValueError` where a value is out of its range."""

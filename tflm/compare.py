@@ -20,6 +20,8 @@ def main(arguments: Sequence[str]) -> None:
     settings = parser.settings_of(ScoringSettings, parsed)
     if parsed.text_file and (parsed.split or hasattr(parsed, "dataset")):
         parser.error("`text_file` goes without `split` and `dataset`")
+    parser.check_file("csv", parsed.csv)
+    parser.check_file("plot", parsed.plot)
     command_line.start()
     from tflm.training import RunDirectory, comparison, leaderboard
 
@@ -41,11 +43,11 @@ def _text(
     parsed: argparse.Namespace, first: configuration.Config
 ) -> dict[str, Any]:
     """The text to compare on: files, a data set, or the first run's."""
+    from tflm.training import scores
+
     given = flags.chosen(parsed, _DATA)
     if parsed.text_file:
-        own = {"train_file": parsed.text_file, "text_feature": None}
-        whole = {"validation_fraction": 0.0, "test_fraction": 0.0}
-        config = configuration.from_flat({**own, **whole, **given})
+        config = scores.of_files(parsed.text_file, first, given)
         return {"config": config, "split": "train", "training": first}
     if "dataset" in given:
         data = configuration.DataConfig(**given)

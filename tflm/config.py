@@ -23,6 +23,8 @@ PADDINGS = ("buckets", "longest", "fixed")
 DOCUMENT_UNITS = ("document", "paragraph", "line", "sentence")
 PRECISIONS = ("auto", "float32", "bfloat16")
 SCHEDULES = ("cosine", "constant")
+# The settings that end a run; all that may change when it is resumed.
+BOUNDS = ("epochs", "max_steps", "max_minutes")
 
 # What a kind of model takes for its default where that is not the field's.
 MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -37,6 +39,9 @@ MODEL_DEFAULTS: dict[str, dict[str, Any]] = {
         "dropout": 0.1,
     },
 }
+
+# The folder of exported models where none is named.
+EXPORTS = "saved_models"
 
 # How long a run trains that is given no bound.
 DEFAULT_MINUTES = 3.0
@@ -256,10 +261,15 @@ class TrainingConfig(Checked):
 
     def resolved(self) -> "TrainingConfig":
         """The same, with the default bound where no bound is set."""
-        bounds = (self.epochs, self.max_steps, self.max_minutes)
-        if all(bound is None for bound in bounds):
+        if all(getattr(self, name) is None for name in BOUNDS):
             return dataclasses.replace(self, max_minutes=DEFAULT_MINUTES)
         return self
+
+    def bounded(self, bounds: Mapping[str, Any]) -> "TrainingConfig":
+        """The same with these bounds, if any, in the place of its own."""
+        if not bounds:
+            return self
+        return dataclasses.replace(self, **{**dict.fromkeys(BOUNDS), **bounds})
 
     def _check_ranges(self) -> None:
         for name in ("epochs", "max_steps", "evaluate_every", "log_every"):

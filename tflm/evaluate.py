@@ -26,16 +26,7 @@ def main(arguments: Sequence[str]) -> None:
     overrides = flags.chosen(parsed, ["data_dir", "cache_dir", "encoding"])
     baselines = not parsed.no_baselines
     if parsed.text_file:
-        config = configuration.from_flat(
-            {
-                "train_file": parsed.text_file,
-                "validation_fraction": 0.0,
-                "test_fraction": 0.0,
-                "text_feature": trained.config.data.text_feature,
-                "document_unit": trained.config.data.document_unit,
-                **overrides,
-            }
-        )
+        config = scores.of_files(parsed.text_file, trained.config, overrides)
         _print(scores.evaluate_files(trained, config, settings, baselines))
         return
     text = scores.text_of(trained, overrides)
@@ -46,6 +37,11 @@ def main(arguments: Sequence[str]) -> None:
             file=sys.stderr,
         )
     splits = [parsed.split] if parsed.split else text.held_out
+    if not splits:
+        raise ValueError(
+            f"the run {path} holds no text out: score files of your own with "
+            "--text_file, or what it was trained on with --split train"
+        )
     for split in splits:
         if split not in text.stores:
             parser.error(checked.unknown("split", split, text.stores))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tflm.command_line import flags
 from tflm.command_line import main as command_line
+from tflm.config import EXPORTS
 from tflm.generation_settings import GenerationSettings
 
 
@@ -13,6 +14,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = _parser()
     parsed = parser.parse(arguments)
     settings = parser.settings_of(GenerationSettings, parsed)
+    parser.check_folder("export_dir", parsed.export_dir)
     command_line.start()
     from tflm import training
 
@@ -34,7 +36,7 @@ def _parser() -> flags.Parser:
     parser.add_argument(
         "--export_dir",
         metavar="DIR",
-        default="saved_models",
+        default=EXPORTS,
         help="folder in which the model's own folder stands",
     )
     parser.add_settings(GenerationSettings(), "what holds by default")

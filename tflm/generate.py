@@ -27,6 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     parsed = parser.parse(arguments)
     settings = parser.settings_of(GenerationSettings, parsed)
     _check(parser, parsed)
+    parser.check_model(parsed.model, "prompt", parsed.prompt)
     command_line.start()
     from tflm import generation
 

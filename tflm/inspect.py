@@ -23,6 +23,15 @@ def main(arguments: Sequence[str]) -> None:
         config = configuration.from_flat({**recipe, **chosen})
     except (ValueError, TypeError) as error:
         parser.error(str(error))
+    parser.check_file("picture", parsed.picture)
+    if parsed.run:
+        kept = vars(config.tokenizer)
+        for name in chosen:
+            if name in kept:
+                parser.error(
+                    f"`{name}` is the run's: leave it out, or leave out "
+                    f"{parsed.run!r}"
+                )
     command_line.start()
     from tflm import training
     from tflm.inspection.page import Page

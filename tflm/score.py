@@ -6,7 +6,6 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tflm import config, writing
@@ -23,11 +22,8 @@ def main(arguments: Sequence[str]) -> None:
     parsed = parser.parse(arguments)
     if not parsed.text and not parsed.text_file:
         parser.error("there is nothing to score: give --text or --text_file")
-    if parsed.html and not Path(parsed.html).absolute().parent.is_dir():
-        parser.error(
-            "`html` must be a file in a folder that exists. "
-            f"Received: html={parsed.html}"
-        )
+    parser.check_file("html", parsed.html)
+    parser.check_model(parsed.model, "text", parsed.text)
     command_line.start()
     texts = _texts(parsed)
     scorer = _scorer(parsed)

@@ -8,8 +8,6 @@ from tflm import config as configuration
 from tflm.command_line import flags
 from tflm.command_line import main as command_line
 
-_BOUNDS = ("epochs", "max_steps", "max_minutes")
-
 
 def main(arguments: Sequence[str]) -> int:
     """Trains, scores, samples and exports; returns the exit code."""
@@ -22,11 +20,12 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(str(error))
     if parsed.resume:
         for name in {**recipe, **chosen}:
-            if name not in _BOUNDS:
+            if name not in configuration.BOUNDS:
                 parser.error(
                     f"`{name}` cannot change when a run is resumed; "
-                    f"{', '.join(_BOUNDS)} can"
+                    f"{', '.join(configuration.BOUNDS)} can"
                 )
+    parser.check_folder("export_dir", parsed.export_dir)
     command_line.start(lambda: _share_out_rows(parsed, config))
     from tflm import training
     from tflm.training import report
@@ -73,12 +72,14 @@ def _parser() -> flags.Parser:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with --run_dir, or with the newest run",
+        help="go on with --run_dir, or with the newest run; bounds that are "
+        "given (--epochs, --max_steps, --max_minutes) take the place of the "
+        "run's",
     )
     parser.add_argument(
         "--export_dir",
         metavar="DIR",
-        default="saved_models",
+        default=configuration.EXPORTS,
         help="folder of the exported models",
     )
     for group in vars(configuration.Config()).values():

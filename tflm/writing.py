@@ -27,6 +27,22 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Reads what `write_json` has written.
+
+    Raises:
+        OSError: If there is no such file.
+        ValueError: If it is damaged.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # neither JSON nor UTF-8
+        raise ValueError(
+            f"{os.fspath(path)} must be JSON as it was written, and is "
+            f"damaged: {error}"
+        ) from None
+
+
 def finite(value: Any) -> Any:
     """A value in which None stands for each number that is not finite.
 

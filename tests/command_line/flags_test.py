@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import typing
 
 import pytest
@@ -18,6 +19,7 @@ class Shape(checked.Checked):
     kind: str = checked.setting("round", "which", ("round", "square"))
     tied: bool = checked.setting(False, "whether bound")
     train_file: tuple[str, ...] = checked.setting((), "what to read")
+    names: tuple[str, ...] = checked.setting((), "what to say")
 
     def _check_ranges(self):
         checked.require_at_least(1, self, "seq_len")
@@ -83,6 +85,8 @@ def test_negative_numbers_are_values(parser):
         (["--seq_len", "5.5"], "--seq_len: invalid int value: '5.5'"),
         (["--rate", "fast"], "--rate: invalid float value: 'fast'"),
         (["--seq_len"], "--seq_len: expected one argument"),
+        (["--names"], "--names: expected at least one argument: a value that"),
+        (["--names", "-a"], "that begins with - is given as --names=-... (see"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_two(
@@ -125,7 +129,65 @@ def test_help_says_meaning_default_and_choices(capsys, parser):
     assert "--rate FLOAT how fast --kind" in said
     assert "--kind round|square" in said
     assert "--tied whether bound" in said
+    assert "--train_file FILE [FILE ...] what to read" in said
+    assert "--names TEXT [TEXT ...] what to say" in said
     assert "no_tied" not in said
+
+
+def refused(capsys, check, *values):
+    """The line in which a value is refused; None where it is taken."""
+    try:
+        check(*values)
+    except SystemExit as ended:
+        assert ended.code == 2
+        [line] = capsys.readouterr().err.splitlines()
+        return line
+    return None
+
+
+def test_file_needs_a_folder_that_exists(capsys, parser, tmp_path):
+    fits, is_folder, in_none = (
+        refused(capsys, parser.check_file, "html", str(tmp_path / name))
+        for name in ("a", "", "no/a")
+    )
+    assert fits is refused(capsys, parser.check_file, "html", None) is None
+    for line in (is_folder, in_none):
+        assert "`html` must be a file in a folder that exists" in line
+
+
+def test_folder_can_be_made_where_none_is(capsys, parser, tmp_path):
+    (tmp_path / "file").touch()
+    fits, there, is_file, in_file = (
+        refused(capsys, parser.check_folder, "export_dir", str(tmp_path / name))
+        for name in ("a/b", "", "file", "file/a")
+    )
+    assert fits is there is None
+    for line in (is_file, in_file):
+        assert "`export_dir` must be a folder that can be written to" in line
+
+
+def test_folder_must_be_ones_own(capsys, parser, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    line = refused(capsys, parser.check_folder, "export_dir", str(tmp_path))
+    assert "that can be written to" in line
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "saved_model.pb", "1/saved_model.pb"]
+)
+def test_model_that_a_flag_has_taken_is_told(capsys, parser, tmp_path, name):
+    model = tmp_path / "model"
+    (model / name).parent.mkdir(parents=True)
+    (model / name).touch()
+    check = parser.check_model
+    line = refused(capsys, check, None, "prompt", ["Once", str(model)])
+    assert f"first, as in tflm shape {model} --prompt ..." in line
+    (tmp_path / "folder").mkdir()
+    folder = str(tmp_path / "folder")
+    for taken in (["Once"], [folder], [str(model), "Once"], []):
+        assert refused(capsys, check, None, "prompt", taken) is None
+    given = refused(capsys, check, "runs/a", "prompt", [str(model)])
+    assert given is None
 
 
 def test_only_the_named_fields_get_flags():
@@ -213,3 +275,12 @@ def test_settings_file_that_is_none(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as raised:
         flags.read_settings(str(path))
     assert "\n" not in str(raised.value)
+
+
+def test_settings_file_that_cannot_be_read(tmp_path):
+    path = tmp_path / "settings.yaml"
+    with pytest.raises(OSError, match="`config` must be a file .*No such file"):
+        flags.read_settings(str(path))
+    path.write_bytes(b"units: \xff")
+    with pytest.raises(ValueError, match="`config` must be a YAML file"):
+        flags.read_settings(str(path))

@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from tflm import __version__, train
-from tflm.command_line import main, noise
+from tflm.command_line import main, noise, process
 
 EXTRAS = [
     "tensorflow_probability",
@@ -33,6 +33,14 @@ for command in (train, inspect, evaluate, generate, export, score, compare):
 steps["help"] = sorted(sys.modules)
 print(json.dumps(steps))
 """
+
+
+@pytest.fixture(autouse=True)
+def prepared(monkeypatch):
+    """How often the process was made ready, which is not this one."""
+    calls = []
+    monkeypatch.setattr(process, "prepare", lambda: calls.append(1))
+    return calls
 
 
 def test_imports_and_help_load_no_tensorflow():
@@ -98,12 +106,47 @@ def test_reader_that_goes_away_is_no_traceback(monkeypatch):
     assert closed
 
 
-def test_arguments_are_by_default_those_of_the_process(monkeypatch):
+def test_arguments_are_by_default_those_of_the_process(monkeypatch, prepared):
     monkeypatch.setattr(sys, "argv", ["tflm", "a", "b"])
     seen = []
     with pytest.raises(SystemExit):
         main.run(seen.append)
     assert seen == [["a", "b"]]
+    assert prepared  # and it is the process's command
+
+
+class ResourceExhaustedError(Exception):
+    """Named as TensorFlow's, which needs a node to be made."""
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            Exception(
+                "assertion failed: [a must be b. Received: a=] [2] [c d]\n"
+                "\t [[{{node Assert}}]] [Op:__inference_f]"
+            ),
+            "a must be b. Received: a=2 c d",
+        ),
+        (
+            ResourceExhaustedError(
+                "OOM when allocating tensor [[{{node mul}}]] [Op:f]"
+            ),
+            "there is not enough memory: OOM when allocating tensor. A smaller "
+            "--batch_size, --seq_len, --units or --num_layers needs less",
+        ),
+        (OSError("a\n b"), "a b"),
+        (RuntimeError("a [[{{node b}}]]"), "RuntimeError: a"),
+    ],
+    ids=["assertion", "memory", "system", "other"],
+)
+def test_errors_of_graphs_say_what_was_wrong_not_where(capsys, error, line):
+    def command(arguments):
+        raise error
+
+    assert exit_code(command) == 1
+    assert capsys.readouterr().err == f"error: {line}\n"
 
 
 def console(monkeypatch, capsys, *arguments):
@@ -134,11 +177,12 @@ def test_console_script_names_the_closest_command(monkeypatch, capsys):
     )
 
 
-def test_console_script_hands_the_arguments_on(monkeypatch, capsys):
+def test_console_script_hands_the_arguments_on(monkeypatch, capsys, prepared):
     seen = []
     monkeypatch.setattr(train, "main", seen.append)
     assert console(monkeypatch, capsys, "train", "--units", "5")[0] == 0
     assert seen == [["--units", "5"]]
+    assert prepared
 
 
 def test_own_warnings_are_one_line_and_others_silent(capsys):
@@ -152,22 +196,31 @@ def test_own_warnings_are_one_line_and_others_silent(capsys):
     assert capsys.readouterr().err == "warning: of tflm.training.loop\n"
 
 
-def test_failed_import_of_tensorflow_shows_what_it_said():
-    code = (
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (
+            "ImportError('no tensorflow')",
+            1,
+            "library missing\nerror: ImportError: no tensorflow\n",
+        ),
+        # Nothing is wrong: what it said before is noise.
+        ("KeyboardInterrupt", 130, "\ninterrupted\n"),
+    ],
+)
+def test_failed_import_of_tensorflow_shows_what_it_said(error, code, said):
+    lines = (
         "import os, sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, *rest):\n"
         "        if name == 'tensorflow':\n"
         "            os.write(2, b'library missing\\n')\n"
-        "            raise ImportError('no tensorflow')\n"
+        f"            raise {error}\n"
         "sys.meta_path.insert(0, Finder())\n"
         "from tflm.command_line import main\n"
         "main.run(lambda arguments: main.start())\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
+        [sys.executable, "-c", lines], capture_output=True, text=True
     )
-    assert ended.returncode == 1
-    assert ended.stderr == (
-        "library missing\nerror: ImportError: no tensorflow\n"
-    )
+    assert (ended.returncode, ended.stderr) == (code, said)

@@ -111,6 +111,17 @@ def test_undecodable_byte_after_a_byte_order_mark(tmp_path):
     assert "Byte 0xff at offset 6 " in text
 
 
+@pytest.mark.parametrize("mark", [b"\xff\xfe", b"\xfe\xff"])
+def test_utf_16_is_told_by_its_mark(tmp_path, mark):
+    path = tmp_path / "text"
+    path.write_bytes(mark + b"a\0b\0")
+    _, text = message(lambda: read(path))
+    assert text.endswith("such as --encoding=utf-16")
+    path.write_bytes(b"a" + mark)  # no mark in the middle
+    _, text = message(lambda: read(path))
+    assert text.endswith("such as --encoding=latin-1")
+
+
 def test_utf_16_without_its_mark(tmp_path):
     path = tmp_path / "text"
     path.write_bytes(b"a\0b\0")

@@ -224,6 +224,15 @@ def test_store_that_was_cut_is_refused(tmp_path):
         pipelines.prepare(dataset(PIECES), TOKENIZER, tmp_path)
 
 
+def test_store_whose_description_is_damaged_is_refused(tmp_path):
+    pipelines.prepare(dataset(PIECES), TOKENIZER, tmp_path)
+    [directory] = tmp_path.iterdir()
+    (directory / "store.json").write_text("{")
+    message = "has a damaged store.json. Delete that folder"
+    with pytest.raises(ValueError, match=message):
+        pipelines.prepare(dataset(PIECES), TOKENIZER, tmp_path)
+
+
 def test_text_that_breaks_off_leaves_no_store(tmp_path):
     passes = []
 

@@ -116,6 +116,17 @@ def test_export_that_is_right_leaves_its_report(proven, words):
     assert len({str(texts) for texts in report["texts"]}) > 2
 
 
+def test_prompts_are_no_longer_than_the_export_takes(words):
+    limited = copy.copy(words.generator)
+    every = proof._prompts(words.generator)
+    limited.settings = dataclasses.replace(
+        words.generator.settings, prompt_bytes_limit=11
+    )
+    kept = proof._prompts(limited)
+    assert kept == [text for text in every if len(text.encode()) <= 11]
+    assert {"", "The \N{SNOWMAN} 123"} <= set(kept) < set(every)
+
+
 def test_no_process_is_left_behind_an_error(changed, words, monkeypatch):
     begun = []
 

@@ -146,7 +146,10 @@ def test_broken_newest_is_passed_over(tmp_path, checkpoints, damage, name):
     assert restored_step(checkpoints) == 20
     damage(tmp_path / "step_00000020" / name)
     assert has_whole(tmp_path)
-    warning = r"step_00000020 is broken \(.+\), now broken_step_00000020; "
+    warning = (
+        r"step_00000020 is broken \(.+\), now broken_step_00000020; "
+        "taking the one before it$"
+    )
     with pytest.warns(UserWarning, match=warning):
         assert restored_step(checkpoints) == 10
     # It counts no more among those that are kept.
@@ -168,6 +171,8 @@ def test_none_where_all_are_broken(tmp_path, checkpoints):
     messages = [str(warning.message) for warning in warned]
     assert ["step_00000020" in m for m in messages] == [True, False]
     assert ["step_00000010" in m for m in messages] == [False, True]
+    assert messages[0].endswith("; taking the one before it")
+    assert messages[1].endswith("none before it: the run begins anew")
 
 
 def test_checkpoint_of_another_model_is_passed_over(tmp_path, checkpoints):

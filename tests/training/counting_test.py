@@ -11,7 +11,7 @@ from tests.training.conftest import write_text
 from tflm import config, training
 from tflm.models import NGram
 from tflm.training import report
-from tflm.training.callbacks import Samples
+from tflm.training.callbacks import Samples, read_metrics
 from tflm.training.run_directory import RunDirectory
 
 ORDER = 3
@@ -152,18 +152,26 @@ def test_the_export_writes_what_the_run_writes(counted):
 
 
 def test_there_is_nothing_to_resume(counted):
+    assert counted[0].run.evaluation.exists()
     with pytest.raises(ValueError, match="nothing to resume.*n-gram model"):
         training.resume(counted[0].run.path, {})
 
 
-def test_what_was_interrupted_is_counted_again(counted, tmp_path, monkeypatch):
+@pytest.mark.parametrize("behind", [True, False])
+def test_what_was_interrupted_is_counted_again(
+    counted, tmp_path, monkeypatch, behind
+):
     monkeypatch.setattr(Samples, "on_epoch_end", lambda *_: None)
     session = counted[0]
     path = shutil.copytree(session.run.path, tmp_path / "run")
-    Path(path, "model.keras").unlink()
-    Path(path, "metrics.jsonl").unlink()
+    # Interrupted behind the counting, or in the middle of it.
+    Path(path, "evaluation.json").unlink()
+    if not behind:
+        Path(path, "model.keras").unlink()
+        Path(path, "metrics.jsonl").unlink()
     again = training.resume(path, {})
     again.train(resume=True)
+    assert [e["step"] for e in read_metrics(again.run.metrics)] == [1]
     ids = np.array([[2, 5, 6, 7, 5]])
     np.testing.assert_array_equal(
         training.load(path).model(ids),

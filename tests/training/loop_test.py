@@ -306,19 +306,23 @@ def test_minutes_end_the_run_and_the_schedule(monkeypatch, tmp_path):
     assert logs["tokens_per_second"][5] == 20
 
 
-class CtrlC(keras.callbacks.Callback):
-    def __init__(self, batch, times=1):
+class Signals(keras.callbacks.Callback):
+    def __init__(self, batch, *numbers):
         super().__init__()
         self.batch = batch
-        self.times = times
+        self.numbers = numbers
 
     def on_train_batch_end(self, batch, logs=None):
         if batch == self.batch:
-            for _ in range(self.times):
-                signal.raise_signal(signal.SIGINT)
+            for number in self.numbers:
+                signal.raise_signal(number)
 
 
-def test_ctrl_c_saves_and_the_run_goes_on_exactly(tmp_path):
+ENDINGS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", ENDINGS)
+def test_signal_saves_and_the_run_goes_on_exactly(tmp_path, number):
     settings = {"max_steps": 12, "log_every": 5, "evaluate_every": 4}
 
     def fresh():
@@ -330,10 +334,11 @@ def test_ctrl_c_saves_and_the_run_goes_on_exactly(tmp_path):
         tmp_path / "whole", [whole, expected], model=fresh(), **settings
     ).run()
 
-    before = signal.getsignal(signal.SIGINT)
-    first = make_loop(tmp_path, [CtrlC(6)], model=fresh(), **settings)
+    before = [signal.getsignal(ending) for ending in ENDINGS]
+    ending = Signals(6, number)
+    first = make_loop(tmp_path, [ending], model=fresh(), **settings)
     assert first.run() == "interrupted"
-    assert signal.getsignal(signal.SIGINT) is before
+    assert [signal.getsignal(ending) for ending in ENDINGS] == before
     assert first.progress.step == 7
     names = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
     assert names == ["step_00000004", "step_00000007"]
@@ -348,9 +353,10 @@ def test_ctrl_c_saves_and_the_run_goes_on_exactly(tmp_path):
     assert logs["loss"][10] == pytest.approx(mean, rel=1e-6)
 
 
-def test_second_ctrl_c_ends_at_once(tmp_path):
+@pytest.mark.parametrize("second", ENDINGS)
+def test_second_signal_ends_at_once(tmp_path, second):
     before = signal.getsignal(signal.SIGINT)
-    loop = make_loop(tmp_path, [CtrlC(2, times=2)], max_steps=9)
+    loop = make_loop(tmp_path, [Signals(2, signal.SIGINT, second)], max_steps=9)
     with pytest.raises(KeyboardInterrupt):
         loop.run()
     assert signal.getsignal(signal.SIGINT) is before

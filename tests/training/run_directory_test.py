@@ -1,5 +1,8 @@
+import dataclasses
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -52,10 +55,89 @@ def test_nothing_is_written_over(tmp_path, folder):
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(
         FileExistsError,
-        match=r"run_dir=.*taken\. Continue .* --resume, or .* --run_dir",
+        match=r"run_dir=.*taken, which exists\. Give another --run_dir$",
     ):
         create(path)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_run_that_is_there_can_be_continued(tmp_path):
+    create(tmp_path / "taken")
+    with pytest.raises(
+        FileExistsError,
+        match=r"taken, .*\. Continue .* --resume, or .* --run_dir$",
+    ):
+        create(tmp_path / "taken")
+
+
+def test_settings_can_be_rewritten_and_the_rest_stays(tmp_path):
+    run = create(tmp_path / "one")
+    path = run.path / "config.json"
+    os.utime(path, (100, 100))
+    facts, settings = run.facts, run.config
+    longer = settings.training.bounded({"max_steps": 7})
+    run.keep(dataclasses.replace(settings, training=longer))
+    assert run.config.training.max_steps == 7
+    assert run.config.training == longer
+    assert run.config.model == settings.model
+    assert run.facts == facts
+    assert path.stat().st_mtime == 100
+    kept = path.stat().st_ino
+    run.keep(run.config)
+    assert path.stat().st_ino == kept  # nothing to write
+
+
+def test_run_is_locked_for_others_and_free_again(tmp_path):
+    run = create(tmp_path / "one")
+    with run.locked():
+        before = sorted(run.path.iterdir())
+        with (
+            pytest.raises(BlockingIOError, match="one process at a time.*one,"),
+            run.locked(),
+        ):
+            pass
+    with run.locked():
+        pass
+    assert sorted(run.path.iterdir()) == before
+
+
+def test_lock_ends_with_its_process(tmp_path):
+    run = create(tmp_path / "one")
+    code = (
+        "import fcntl, os, sys\n"
+        "handle = os.open(sys.argv[1], os.O_RDONLY)\n"
+        "fcntl.flock(handle, fcntl.LOCK_EX)\n"
+        "print(flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, run.path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(BlockingIOError), run.locked():
+            pass
+        other.kill()
+        other.wait()
+    with run.locked():
+        pass
+
+
+def test_saved_model_is_told_from_a_run(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").touch()
+    for path in (tmp_path, tmp_path / "1"):
+        with pytest.raises(FileNotFoundError, match="not a SavedModel: tflm"):
+            RunDirectory.open(path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "data_fingerprint.json"])
+def test_damaged_file_is_named(tmp_path, name):
+    run = create(tmp_path / "one")
+    (run.path / name).write_text('{"model": ')
+    with pytest.raises(ValueError, match=f"{name} must be JSON .* damaged: "):
+        _ = (run.config, run.fingerprint)
 
 
 def test_run_is_made_whole_or_not_at_all(tmp_path):

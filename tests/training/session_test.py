@@ -189,6 +189,38 @@ def test_each_part_of_the_restored_state_matters(
     assert ours.digests != theirs.digests
 
 
+def test_bounds_given_to_a_resumed_run_are_its_own_from_then_on(killed_copy):
+    session = training.resume(killed_copy, {"max_steps": 40})
+    assert session.loop.total_steps == 40  # not the three epochs
+    again = training.resume(killed_copy, {})
+    assert again.loop.total_steps == 40
+    settings = again.run.config.training
+    assert (settings.epochs, settings.max_steps) == (None, 40)
+
+
+def test_run_is_trained_by_one_at_a_time(killed_copy):
+    run = training.RunDirectory.open(killed_copy)
+    before = run.config
+    with run.locked(), pytest.raises(BlockingIOError, match="another one is"):
+        training.resume(killed_copy, {"max_steps": 40})
+    assert run.config == before
+    refused = []
+
+    class Other(EnoughAfter):
+        def on_train_batch_end(self, batch, logs=None):
+            try:
+                with run.locked():
+                    pass
+            except BlockingIOError:
+                refused.append(batch)
+            super().on_train_batch_end(batch, logs)
+
+    resumed(killed_copy, Other(CHECKPOINT + 2))
+    assert refused == [CHECKPOINT, CHECKPOINT + 1]
+    with run.locked():  # and free when training has ended
+        pass
+
+
 def test_resume_refuses_another_text(tiny, uninterrupted, tmp_path):
     run = uninterrupted[0].run
     copy = shutil.copytree(run.path, tmp_path / "run")

@@ -77,3 +77,23 @@ def test_prompt_is_the_first_held_out_words(settings):
     assert text.prompt(10) == "my fox my"
     train = {"train": text.stores["train"]}
     assert dataclasses.replace(text, stores=train).prompt(10) == "the cat"
+
+
+@pytest.mark.parametrize("place", ["text.txt", "text.txt/cache"])
+def test_cache_that_cannot_be_made_is_named(settings, tmp_path, place):
+    unfit = {**settings, "cache_dir": str(tmp_path / place)}
+    with pytest.raises(
+        OSError, match=f"`cache_dir` must be .*{place} \\(.*with --cache_dir$"
+    ):
+        prepare(config.from_flat(unfit))
+
+
+def test_cache_without_a_home_is_named(settings, monkeypatch):
+    def homeless(path):
+        if str(path).startswith("~"):
+            raise RuntimeError("Could not determine home directory.")
+        return path
+
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with pytest.raises(OSError, match="cache_dir=~/.cache/.*home directory"):
+        prepare(config.from_flat({**settings, "cache_dir": None}))

@@ -106,3 +106,11 @@ def test_run_without_weights_is_refused(uninterrupted, tmp_path):
     (run / "model.keras").unlink()
     with pytest.raises(FileNotFoundError, match="without model.keras"):
         training.load(run)
+
+
+def test_damaged_weights_are_named(uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted[0].run.path, tmp_path / "run")
+    path = run / "model.keras"
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(ValueError, match=r"run', whose model.keras is damage"):
+        training.load(run)

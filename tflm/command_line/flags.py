@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import os
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints one line and ends the process with exit code 2."""
+        if message.endswith("expected at least one argument"):
+            flag = message.split()[1].rstrip(":")
+            message += f": a value that begins with - is given as {flag}=-..."
         self.exit(USAGE_ERROR, f"{self.prog}: {message} (see --help)\n")
 
     def add_settings(
@@ -89,13 +93,45 @@ class Parser(argparse.ArgumentParser):
                 continue
             if typing.get_origin(hint) is tuple:
                 options["nargs"] = "+"
-                options["metavar"] = "FILE"
+                is_file = entry.name.endswith("_file")
+                options["metavar"] = "FILE" if is_file else "TEXT"
             else:
                 options["type"] = _parser_of(hint)
                 options["metavar"] = options["type"].__name__.upper()
             if entry.metadata["choices"]:
                 options["metavar"] = "|".join(entry.metadata["choices"])
             section.add_argument(f"--{entry.name}", **options)
+
+    def check_file(self, name: str, value: str | None) -> None:
+        """Ends the process where no file can be written at the value."""
+        if value is None:
+            return
+        path = Path(value).absolute()
+        if path.is_dir() or not path.parent.is_dir():
+            self.error(
+                f"`{name}` must be a file in a folder that exists. "
+                f"Received: {name}={value}"
+            )
+
+    def check_folder(self, name: str, value: str) -> None:
+        """Ends the process where no folder can be made at the value."""
+        path = Path(value).absolute()
+        there = next(p for p in (path, *path.parents) if p.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            self.error(
+                f"`{name}` must be a folder that can be written to. "
+                f"Received: {name}={value}"
+            )
+
+    def check_model(
+        self, model: str | None, name: str, values: Sequence[str]
+    ) -> None:
+        """Ends the process where a flag has taken the model's directory."""
+        if model is None and values and _is_model(Path(values[-1])):
+            self.error(
+                f"`{name}` has taken {values[-1]!r}, which is a model: give "
+                f"it first, as in {self.prog} {values[-1]} --{name} ..."
+            )
 
     def add_recipe(self) -> None:
         """Adds the flags that name many settings at once."""
@@ -153,7 +189,12 @@ def read_settings(path: str) -> dict[str, Any]:
 
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise OSError(
+            "`config` must be a file that can be read. "
+            f"Received: config={path} ({error.strerror})"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         line = str(error).replace("\n", " ")
         raise ValueError(
             f"`config` must be a YAML file. Received: config={path}: {line}"
@@ -164,6 +205,12 @@ def read_settings(path: str) -> dict[str, Any]:
             f"Received: config={path} with {type(values).__name__}"
         )
     return {name: _number(value) for name, value in values.items()}
+
+
+def _is_model(path: Path) -> bool:
+    """Whether it is a run or a SavedModel; without TensorFlow."""
+    names = ("config.json", "saved_model.pb", "*/saved_model.pb")
+    return any(any(path.glob(name)) for name in names)
 
 
 def _number(value: Any) -> Any:

@@ -6,11 +6,11 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from tflm import __version__, checked
-from tflm.command_line import noise
+from tflm.command_line import noise, process
 from tflm.command_line.flags import USAGE_ERROR
+from tflm.command_line.process import INTERRUPTED
 
 FAILURE = 1
-INTERRUPTED = 130
 
 COMMANDS = {
     "inspect": "show what a text holds and how it is cut into tokens",
@@ -25,6 +25,7 @@ COMMANDS = {
 
 def main() -> None:
     """The console script: `tflm <command> ...`."""
+    process.prepare()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: tflm <command> [flags]\n")
@@ -54,9 +55,10 @@ def run(
 
     Args:
         command: Takes the arguments, returns an exit code or None for 0.
-        arguments: Default None: those of the process.
+        arguments: Default None: those of the process, which is made ready.
     """
     if arguments is None:
+        process.prepare()
         arguments = sys.argv[1:]
     try:
         code = command(arguments) or 0
@@ -88,10 +90,18 @@ def start(prepare: Callable[[], None] | None = None) -> None:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(getattr(error, "message", error)).split())
-    # Of an error inside a graph only what the assertion says, not where.
+    # Of an error inside a graph only what was wrong, not where.
+    text = text.partition(" [[{{node")[0]
     _, asserts, said = text.partition("assertion failed: ")
-    if asserts:
-        text = said.partition(" [[{{node")[0]
+    if asserts:  # each value stands in brackets
+        said = said.removeprefix("[").removesuffix("]")
+        return said.replace("=] [", "=").replace("] [", " ")
+    kind = type(error).__name__
+    if kind == "ResourceExhaustedError":
+        return (
+            f"there is not enough memory: {text}. A smaller --batch_size, "
+            "--seq_len, --units or --num_layers needs less"
+        )
     if isinstance(error, (ValueError, TypeError, OSError, ArithmeticError)):
-        return text or type(error).__name__
-    return f"{type(error).__name__}: {text}"
+        return text or kind
+    return f"{kind}: {text}"

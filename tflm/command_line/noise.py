@@ -33,7 +33,7 @@ def import_tensorflow_quietly(
 
 @contextlib.contextmanager
 def _standard_error_aside() -> Iterator[None]:
-    """Shows what is written to standard error only if there is an exception.
+    """Shows what is written to standard error only if there is an error.
 
     The lines come from C++, before any log level holds: the process's standard
     error itself is turned aside.
@@ -44,7 +44,7 @@ def _standard_error_aside() -> Iterator[None]:
         os.dup2(aside.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # not Ctrl-C
             aside.seek(0)
             os.write(kept, aside.read())
             raise

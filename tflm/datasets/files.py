@@ -23,6 +23,7 @@ from tflm import config as configuration
 CHUNK_CHARACTERS = 2**20
 
 _STANDARD_INPUT = "-"
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +85,13 @@ class TextFile:
             except UnicodeDecodeError as error:
                 # What the decoder was given last ends where reading stands.
                 offset = binary.tell() - len(error.object) + error.start
+                marked = error.object.startswith(_UTF_16_MARKS) and not offset
+                likely = "utf-16" if marked else "latin-1"
                 raise self.error(
                     f"must be text in {self.encoding}",
                     f"Byte 0x{error.object[error.start]:02x} at offset "
                     f"{offset} is not. Name its encoding with --encoding, "
-                    "such as --encoding=latin-1",
+                    f"such as --encoding={likely}",
                 ) from None
             except UnicodeEncodeError as error:
                 code = ord(error.object[error.start])

@@ -1,7 +1,6 @@
 """An exported model, used as `TextGenerator` and `TextScorer` are."""
 
 import importlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tflm import sampling
+from tflm import sampling, writing
 from tflm.generation.export import LIBRARIES_FILE
 from tflm.generation.reader import as_lists
 from tflm.generation.streaming import stream
@@ -39,7 +38,7 @@ class SavedModel:
         self.path = path
         libraries = path / LIBRARIES_FILE
         if libraries.is_file():
-            for library in json.loads(libraries.read_text()):
+            for library in writing.read_json(libraries):
                 importlib.import_module(library)
         self.loaded = tf.saved_model.load(os.fspath(path))
 

@@ -6,7 +6,6 @@ Axes: B batch, (T) tokens of a piece, ragged, N all targets of the split.
 import dataclasses
 import functools
 import hashlib
-import json
 import mmap
 import os
 import shutil
@@ -75,7 +74,10 @@ class TokenStore:
             ValueError: If it is of another tokenizer, or not whole.
         """
         directory = Path(directory)
-        meta = json.loads((directory / "store.json").read_text())
+        try:
+            meta = writing.read_json(directory / "store.json")
+        except ValueError:
+            raise _unfit(directory, "has a damaged store.json") from None
         if tokenizer and meta["tokenizer"] != tokenizer.fingerprint():
             raise _unfit(directory, "is one of another tokenizer")
         counts = Counts(**meta["counts"])

@@ -233,7 +233,7 @@ def _signatures(export: Path) -> dict[str, Callable[[Rows], Rows]]:
     import tensorflow as tf
 
     libraries = export / "assets.extra" / "op_libraries.json"
-    for library in json.loads(libraries.read_text()):
+    for library in json.loads(libraries.read_text(encoding="utf-8")):
         importlib.import_module(library)
     loaded = tf.saved_model.load(str(export))
 

@@ -9,6 +9,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -18,7 +19,10 @@ def main() -> None:
     extra = export / "assets.extra"
     import tensorflow as tf
 
-    for library in json.loads((extra / "op_libraries.json").read_text()):
+    def read_json(name: str) -> Any:
+        return json.loads((extra / name).read_text(encoding="utf-8"))
+
+    for library in read_json("op_libraries.json"):
         importlib.import_module(library)
     loaded = tf.saved_model.load(str(export))
     request = json.load(sys.stdin)
@@ -39,7 +43,7 @@ def main() -> None:
         "texts": texts,
         "usual_texts": [text.hex() for text in usual["text"].numpy()],
         "log_probs": scores["log_prob"].numpy().tolist(),
-        "settings": json.loads((extra / "generation.json").read_text()),
+        "settings": read_json("generation.json"),
         "tensorflow": tf.__version__,
         "python": sys.version.split()[0],
     }

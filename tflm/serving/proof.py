@@ -80,15 +80,20 @@ def prove(
 
 
 def _prompts(generator: TextGenerator) -> list[str]:
-    """The empty prompt, what the model writes itself, and what it lacks."""
+    """The empty prompt, what the model writes itself, and what it lacks.
+
+    Texts longer than the export takes are left out.
+    """
     call: dict[str, Any] = {"temperature": 1.0, "seed": 0}
     call["max_new_tokens"] = generator.settings.within_limit(_TOKENS)
     written = generator.generate([""] * 3, **call)
     own = [text.decode() for text in written["text"].numpy()]
-    prompts = ["", *dict.fromkeys(text for text in own if text)]
     if generator.settings.on_oov != "error":
-        prompts.append("The \N{SNOWMAN} 123")
-    return prompts
+        own.append("The \N{SNOWMAN} 123")
+    most = generator.settings.prompt_bytes_limit
+    if most is not None:
+        own = [text for text in own if len(text.encode()) <= most]
+    return list(dict.fromkeys(["", *own]))
 
 
 def _calls(settings: GenerationSettings) -> list[dict[str, Any]]:

@@ -131,7 +131,7 @@ def read_config(
             f"`directory` must hold a saved tokenizer ({FILE_NAME}). "
             f"Received: directory={os.fspath(directory)!r}"
         )
-    saved = json.loads(path.read_text(encoding="utf-8"))
+    saved = writing.read_json(path)
     kind = saved.pop("kind")
     if kind not in kinds:
         raise ValueError(checked.unknown("tokenizer", kind, kinds))

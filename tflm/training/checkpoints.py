@@ -82,16 +82,21 @@ class Checkpoints:
         """
         for left in self.directory.glob(f".{_PREFIX}*"):
             shutil.rmtree(left, ignore_errors=True)
-        for path in reversed(self._paths()):
+        paths = self._paths()
+        while paths:
+            path = paths.pop()
             try:
                 return self._restore(path)
             except _BROKEN as error:
                 aside = path.with_name(f"broken_{path.name}")
                 shutil.rmtree(aside, ignore_errors=True)
                 path.rename(aside)
+                then = "taking the one before it"
+                if not paths:
+                    then = "there is none before it: the run begins anew"
                 warnings.warn(
                     f"checkpoint {path} is broken ({error}), now {aside.name}; "
-                    "taking the one before it",
+                    f"{then}",
                     stacklevel=2,
                 )
         return None

@@ -1,5 +1,6 @@
 """Runs side by side: what their models score on the same text."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -21,7 +22,7 @@ from tflm.scoring_settings import ScoringSettings
 from tflm.tokenizers import Tokenizer
 from tflm.training.callbacks import read_metrics
 from tflm.training.run_directory import RunDirectory
-from tflm.training.scores import baselines_of, evaluator
+from tflm.training.scores import baselines_of, evaluator, named_text_file
 from tflm.training.text import PreparedText, prepare
 from tflm.training.trained_model import load
 
@@ -143,8 +144,14 @@ class _Prepared(NamedTuple):
 
 
 def _prepare(text: ComparedText, tokenizer: Tokenizer) -> _Prepared:
-    ready = prepare(text.config, tokenizer)
-    split = text.split or (ready.held_out or ["test"])[-1]
+    with named_text_file() if text.training else contextlib.nullcontext():
+        ready = prepare(text.config, tokenizer)
+    if not text.split and not ready.held_out:
+        raise ValueError(
+            f"the text {ready.text.name} has no held-out split: compare on "
+            "files of your own with --text_file, or name a --split"
+        )
+    split = text.split or ready.held_out[-1]
     if split not in ready.stores:
         raise ValueError(checked.unknown("split", split, ready.stores))
     return _Prepared(ready, split)

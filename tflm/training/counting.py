@@ -49,7 +49,18 @@ class CountingSession:
 
         Returns:
             "finished".
+
+        Raises:
+            BlockingIOError: If another process is counting it.
         """
+        with self.run.locked():
+            model = self._count()
+            # What a run has left that was cut off behind the counting.
+            MetricsFile(self.run.metrics).on_restore(0)
+            self._tell(model)
+        return FINISHED
+
+    def _count(self) -> NGram:
         config, stores = self.run.config.model, self.text.stores
         begin = time.monotonic()
         model = NGram.train(
@@ -62,8 +73,7 @@ class CountingSession:
         )
         self.progress.step = 1
         self.progress.seconds = time.monotonic() - begin
-        self._tell(model)
-        return FINISHED
+        return model
 
     def _tell(self, model: NGram) -> None:
         """Keeps the model, its figures and a sample."""

@@ -100,7 +100,7 @@ class Loop:
 
         Returns:
             Why it ended: "finished", "out of time", "stopped early", or
-            "interrupted" (Ctrl-C; a second one ends at once).
+            "interrupted" (Ctrl-C or SIGTERM; a second one ends at once).
 
         Raises:
             FloatingPointError: If the loss is no longer a finite number.
@@ -281,7 +281,7 @@ def evaluate_every(sequences: Sequences, settings: TrainingConfig) -> int:
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """A list that the first Ctrl-C appends to; the second one raises."""
+    """A list that the first Ctrl-C or SIGTERM appends to; a second raises."""
     received: list[int] = []
 
     def receive(number: int, frame: Any) -> None:
@@ -289,15 +289,17 @@ def _interrupts() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
 
+    signals = (signal.SIGINT, signal.SIGTERM)
     try:
-        before = signal.signal(signal.SIGINT, receive)
-    except ValueError:  # not in the main thread, where no Ctrl-C arrives
+        before = {number: signal.signal(number, receive) for number in signals}
+    except ValueError:  # not in the main thread, where no signal arrives
         yield received
         return
     try:
         yield received
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _scalars(callback: keras.callbacks.Callback) -> dict[str, Any]:

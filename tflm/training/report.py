@@ -1,10 +1,12 @@
 """What a run says when it ends: scores, samples, run card, loss curve."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Any
 
 from tflm import writing
+from tflm.config import EXPORTS
 from tflm.models import LanguageModel, NGram
 from tflm.training import device, drawing
 from tflm.training.callbacks import read_metrics
@@ -79,8 +81,12 @@ def finish(
     prompts = [text.prompt(), ""]
     samples = trained.generate(prompts, **_SAMPLE_SETTINGS)
     write_card(run, trained, figures, samples[0])
+    where = shlex.quote(str(run.path))
     if reason == INTERRUPTED:
-        print(f"go on with: python -m tflm.train --resume --run_dir {run.path}")
+        command = f"python -m tflm.train --resume --run_dir {where}"
+        if export_dir != Path(EXPORTS):
+            command += f" --export_dir {shlex.quote(str(export_dir))}"
+        print(f"go on with: {command}")
         return
     for sample in samples:
         print(f"\n--- a sample, temperature 0.8 ---\n{sample}")
@@ -88,10 +94,10 @@ def finish(
     print(
         f"\nrun          {run.path} (see its README.md)\n"
         f"export       {path}\nnext\n"
-        f'  python -m tflm.generate {run.path} --prompt "The " '
+        f'  python -m tflm.generate {where} --prompt "The " '
         "--temperature 0.8\n"
-        f"  python -m tflm.evaluate {run.path}\n"
-        f"  tensorboard --logdir {run.tensorboard}"
+        f"  python -m tflm.evaluate {where}\n"
+        f"  tensorboard --logdir {shlex.quote(str(run.tensorboard))}"
     )
 
 

@@ -1,8 +1,10 @@
 """The directory of a run: one directory is one model."""
 
+import contextlib
 import dataclasses
-import json
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import keras
 
 from tflm import __version__, tokenizers, writing
 from tflm import config as configuration
+from tflm.generation import is_saved_model
 from tflm.tokenizers import Tokenizer
 
 RUNS = "runs"
@@ -66,7 +69,13 @@ class RunDirectory:
             FileNotFoundError: If it holds no run.
         """
         run = cls(Path(path))
-        if not (run.path / "config.json").is_file():
+        if not run._config_file.is_file():
+            if is_saved_model(run.path):
+                raise FileNotFoundError(
+                    "`run` must be the directory of a run, not a SavedModel: "
+                    "tflm generate and tflm score take both. "
+                    f"Received: run={os.fspath(path)!r}"
+                )
             raise FileNotFoundError(
                 "`run` must be the directory of a run, with its config.json. "
                 f"Received: run={os.fspath(path)!r}. Runs here: "
@@ -76,12 +85,47 @@ class RunDirectory:
 
     def check_free(self) -> None:
         """Raises `FileExistsError` if there is something in the way."""
-        if self.path.exists():
-            raise FileExistsError(
-                "a run directory is never written over. "
-                f"Received: run_dir={self.path}. Continue that run with "
-                "--resume, or give another --run_dir"
-            )
+        if not self.path.exists():
+            return
+        ways = "Give another --run_dir"
+        if self._config_file.is_file():
+            ways = "Continue that run with --resume, or give another --run_dir"
+        raise FileExistsError(
+            "a run directory is never written over. "
+            f"Received: run_dir={self.path}, which exists. {ways}"
+        )
+
+    def keep(self, config: configuration.Config) -> None:
+        """Rewrites the settings, such as other bounds, if they differ."""
+        if config == self.config:
+            return
+        begun = self._config_file.stat()
+        saved = {**config.to_dict(), "resolved": self.facts}
+        writing.write_json(self._config_file, saved)
+        # The file's time says when the run was begun, see `newest`.
+        os.utime(self._config_file, ns=(begun.st_atime_ns, begun.st_mtime_ns))
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes from training the run meanwhile.
+
+        Raises:
+            BlockingIOError: If another one is training it.
+        """
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                # The system lets go of it when the process ends in any way.
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BlockingIOError(
+                    "a run is trained by one process at a time. "
+                    f"Received: run_dir={self.path}, which another one is "
+                    "training. Wait for it, or stop it"
+                ) from None
+            yield
+        finally:
+            os.close(handle)
 
     @property
     def checkpoints(self) -> Path:
@@ -137,7 +181,7 @@ class RunDirectory:
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What the data was when the run began."""
-        return json.loads((self.path / "data_fingerprint.json").read_text())
+        return writing.read_json(self.path / "data_fingerprint.json")
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -146,7 +190,11 @@ class RunDirectory:
 
     @property
     def _config(self) -> dict[str, Any]:
-        return json.loads((self.path / "config.json").read_text())
+        return writing.read_json(self._config_file)
+
+    @property
+    def _config_file(self) -> Path:
+        return self.path / "config.json"
 
 
 def newest(root: str | os.PathLike[str] = RUNS) -> Path:

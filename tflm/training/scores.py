@@ -1,8 +1,9 @@
 """The scores of a trained model, with the baselines beside them."""
 
+import contextlib
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tflm import config as configuration
@@ -70,7 +71,8 @@ def evaluate_files(
     Returns:
         The figures, as `evaluate` gives them, without a split.
     """
-    text = prepare(config, trained.tokenizer)
+    with named_text_file():
+        text = prepare(config, trained.tokenizer)
     scorer = evaluator(trained, settings)
     pieces, store = text.text.splits["train"], text.stores["train"]
     figures = {
@@ -93,6 +95,43 @@ def evaluate_files(
             baselines = baselines_of(training, scorer.settings)
             figures.update(baselines.figures(pieces, store))
     return figures
+
+
+def of_files(
+    files: Sequence[str],
+    like: configuration.Config,
+    overrides: dict[str, Any],
+) -> configuration.Config:
+    """Settings that name files to be scored, all of them.
+
+    Args:
+        files: The files.
+        like: Settings of a run, as whose text they are read: its column or
+            field, its delimiter and what of it is a document.
+        overrides: Settings of the data group to read them with.
+    """
+    as_the_run = ("text_feature", "delimiter", "document_unit")
+    return configuration.from_flat(
+        {
+            "train_file": tuple(files),
+            "validation_fraction": 0.0,
+            "test_fraction": 0.0,
+            **{name: getattr(like.data, name) for name in as_the_run},
+            **overrides,
+        }
+    )
+
+
+@contextlib.contextmanager
+def named_text_file() -> Iterator[None]:
+    """Has errors name `text_file`, not the setting that carries it."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if "train_file" not in str(error):
+            raise
+        said = str(error).replace("train_file", "text_file")
+        raise type(error)(said) from None
 
 
 def evaluator(

@@ -60,11 +60,16 @@ class Session:
         return self.loop.progress
 
     def train(self, resume: bool = False) -> str:
-        """Trains to the first bound; see `Loop.run`."""
-        reason = self.loop.run(resume)
-        if not self.run.model.exists():  # interrupted before an evaluation
-            self.loop.evaluate()
-            self.best.write()
+        """Trains to the first bound; see `Loop.run`.
+
+        Raises:
+            BlockingIOError: If another process is training the run.
+        """
+        with self.run.locked():
+            reason = self.loop.run(resume)
+            if not self.run.model.exists():  # interrupted before an evaluation
+                self.loop.evaluate()
+                self.best.write()
         return reason
 
 
@@ -133,8 +138,8 @@ def resume(
 
     Args:
         path: The run's directory.
-        bounds: Settings of the training group that may differ from the run's:
-            `epochs`, `max_steps`, `max_minutes`.
+        bounds: Any of `tflm.config.BOUNDS`, that take the place of all the
+            bounds of the run, also in its `config.json`. Empty: the run's.
         callbacks: More Keras callbacks, as `begin` was given them.
 
     Returns:
@@ -142,18 +147,19 @@ def resume(
 
     Raises:
         FileNotFoundError: If there is no run.
+        BlockingIOError: If another process is training it.
         ValueError: If the text is no longer the one that the run began with,
-            or if it is an n-gram model that has been counted.
+            or if it is an n-gram model that has been counted and scored.
     """
     run = RunDirectory.open(path)
     config = run.config
     counted = config.model.model == "ngram"
-    if counted and run.model.exists():
+    if counted and run.evaluation.exists():
         raise ValueError(
             f"there is nothing to resume: {path} holds an n-gram model, and "
             "its text is counted"
         )
-    training = dataclasses.replace(config.training, **bounds)
+    training = config.training.bounded(bounds)
     config = dataclasses.replace(config, training=training)
     text = prepare(config, run.tokenizer)
     if text.fingerprint() != run.fingerprint:
@@ -162,6 +168,8 @@ def resume(
             "trained on (data_fingerprint.json): a run can only be resumed "
             "on the same text"
         )
+    with run.locked():
+        run.keep(config)
     if counted:
         return CountingSession(run, text, callbacks)
     vectors = None

@@ -1,6 +1,7 @@
 """The text of a run, ready to be learnt from and scored."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def prepare(
         part = datasets.sharded(text.splits["train"], config.data.shard)
         splits = {**text.splits, "train": part}
         text = dataclasses.replace(text, splits=splits)
-    cache = Path(config.data.cache_dir or _CACHE).expanduser()
+    cache = _cache(config.data.cache_dir)
     stores = {}
     for split, pieces in text.splits.items():
         try:
@@ -95,3 +96,19 @@ def prepare(
         except ValueError as error:
             raise ValueError(f"in the {split} split {error}") from error
     return PreparedText(text, tokenizer, stores)
+
+
+def _cache(chosen: str | None) -> Path:
+    """The folder of texts turned into ids, made if need be."""
+    path = Path(chosen or _CACHE)
+    try:
+        path = path.expanduser()
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError("it is not yours to write to")
+    except (OSError, RuntimeError) as error:  # also without a home
+        raise OSError(
+            "`cache_dir` must be a folder to keep texts in as ids. Received: "
+            f"cache_dir={path} ({error}). Name another with --cache_dir"
+        ) from None
+    return path

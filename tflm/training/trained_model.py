@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,7 @@ def load(run: str | os.PathLike[str]) -> TrainedModel:
 
     Raises:
         FileNotFoundError: If there is no run, or if it has no weights yet.
+        ValueError: If one of its files is damaged.
 
     Example:
         model = tflm.load("runs/python_docs-gru")
@@ -226,6 +228,12 @@ def load(run: str | os.PathLike[str]) -> TrainedModel:
         raise FileNotFoundError(
             "`run` must hold weights; they come with the first evaluation. "
             f"Received: run={os.fspath(run)!r}, without {directory.model.name}"
+        )
+    if not zipfile.is_zipfile(directory.model):  # cut short, as a rule
+        raise ValueError(
+            "`run` must hold weights as they were written. Received: "
+            f"run={os.fspath(run)!r}, whose {directory.model.name} is "
+            "damaged. Delete that file, and go on with --resume"
         )
     tokenizer = directory.tokenizer
     model = keras.saving.load_model(directory.model, compile=False)
