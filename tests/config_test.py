@@ -194,6 +194,9 @@ def test_bounds_that_are_given_take_the_place_of_all():
     settings = TrainingConfig(seed=4, max_minutes=3.0, max_steps=9)
     assert settings.bounded({}) == settings
     assert settings.bounded({"epochs": 2}) == TrainingConfig(seed=4, epochs=2)
+    # Never none at all, which would have no end.
+    default = TrainingConfig(seed=4).resolved()
+    assert settings.bounded({"max_steps": None}) == default
 
 
 @pytest.mark.parametrize("bound", config.BOUNDS)

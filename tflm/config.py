@@ -269,7 +269,8 @@ class TrainingConfig(Checked):
         """The same with these bounds, if any, in the place of its own."""
         if not bounds:
             return self
-        return dataclasses.replace(self, **{**dict.fromkeys(BOUNDS), **bounds})
+        values = {**dict.fromkeys(BOUNDS), **bounds}
+        return dataclasses.replace(self, **values).resolved()
 
     def _check_ranges(self) -> None:
         for name in ("epochs", "max_steps", "evaluate_every", "log_every"):

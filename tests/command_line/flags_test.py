@@ -175,7 +175,9 @@ def test_folder_must_be_ones_own(capsys, parser, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["config.json", "saved_model.pb", "1/saved_model.pb"]
 )
-def test_model_that_a_flag_has_taken_is_told(capsys, parser, tmp_path, name):
+def test_model_that_a_flag_has_taken_is_told(
+    capsys, parser, tmp_path, monkeypatch, name
+):
     model = tmp_path / "model"
     (model / name).parent.mkdir(parents=True)
     (model / name).touch()
@@ -184,8 +186,11 @@ def test_model_that_a_flag_has_taken_is_told(capsys, parser, tmp_path, name):
     assert f"first, as in tflm shape {model} --prompt ..." in line
     (tmp_path / "folder").mkdir()
     folder = str(tmp_path / "folder")
-    for taken in (["Once"], [folder], [str(model), "Once"], []):
+    long = "a" * 10_000
+    for taken in (["Once"], [folder], [str(model), "Once"], [], [long]):
         assert refused(capsys, check, None, "prompt", taken) is None
+    monkeypatch.chdir(model)
+    assert refused(capsys, check, None, "prompt", [""]) is None
     given = refused(capsys, check, "runs/a", "prompt", [str(model)])
     assert given is None
 

@@ -46,6 +46,9 @@ def begun(code, folder):
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
+        # A shell's job in the background is deaf to Ctrl-C, and so are its
+        # children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         try:
             assert process.stdout.readline() == "ready\n"

@@ -127,10 +127,11 @@ class Parser(argparse.ArgumentParser):
         self, model: str | None, name: str, values: Sequence[str]
     ) -> None:
         """Ends the process where a flag has taken the model's directory."""
-        if model is None and values and _is_model(Path(values[-1])):
+        last = values[-1] if values else ""
+        if model is None and last and _is_model(Path(last)):
             self.error(
-                f"`{name}` has taken {values[-1]!r}, which is a model: give "
-                f"it first, as in {self.prog} {values[-1]} --{name} ..."
+                f"`{name}` has taken {last!r}, which is a model: give it "
+                f"first, as in {self.prog} {last} --{name} ..."
             )
 
     def add_recipe(self) -> None:
@@ -210,7 +211,10 @@ def read_settings(path: str) -> dict[str, Any]:
 def _is_model(path: Path) -> bool:
     """Whether it is a run or a SavedModel; without TensorFlow."""
     names = ("config.json", "saved_model.pb", "*/saved_model.pb")
-    return any(any(path.glob(name)) for name in names)
+    try:
+        return any(any(path.glob(name)) for name in names)
+    except OSError:  # a text too long for a name
+        return False
 
 
 def _number(value: Any) -> Any:
