@@ -43,7 +43,8 @@ def ids():
 def test_pieces_of_any_size_equal_one_pass_across_the_rings_edge(
     model, ids, size
 ):
-    state, pieces = None, []
+    _, state = model(ids[:, :0], return_state=True)  # nothing is a piece too
+    pieces = []
     for start in range(0, LENGTH, size):
         piece = ids[:, start : start + size]
         logits, state = model(piece, initial_state=state, return_state=True)

@@ -42,6 +42,23 @@ def test_training_nats_and_their_gradients(kind, more, tie_embeddings):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [models.GRU, models.GPT])
+def test_nothing_is_read_of_no_positions(kind):
+    heads = {"num_heads": 2, "context": 4} if kind is models.GPT else {}
+    model = kind(**SIZES, **heads)
+    ids = np.arange(6, dtype=np.int32).reshape(2, 3)
+    _, state = model(ids, return_state=True)
+    nothing = ids[:, :0]
+    for call in (model, tf.function(model)):
+        logits, after = call(nothing, initial_state=state, return_state=True)
+        assert logits.shape == (2, 0, 13) and logits.dtype == tf.float32
+        tf.nest.map_structure(np.testing.assert_array_equal, after, state)
+        logits, begun = call(nothing, return_state=True)
+        expected = model.get_initial_state(2)
+        tf.nest.map_structure(np.testing.assert_array_equal, begun, expected)
+        assert call(nothing).shape == (2, 0, 13)
+
+
 @pytest.mark.parametrize("kind", [models.GRU, models.LSTM, models.SimpleRNN])
 def test_nothing_can_be_tied_to_a_one_hot_input(kind):
     with pytest.raises(ValueError, match="`tie_embeddings` needs an embedding"):

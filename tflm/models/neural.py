@@ -120,10 +120,15 @@ class NeuralLanguageModel(LanguageModel):
         return_state: bool = False,
         training: bool | None = None,
     ) -> tf.Tensor | tuple[tf.Tensor, State]:
-        hidden, state = self.hidden(
-            ids, mask, initial_state, return_state, training
-        )
-        logits = self.logits(hidden)
+        if ids.shape[1] == 0:  # a loop over time has no outputs to stack
+            rows = tf.shape(ids)[0]
+            logits = tf.zeros([rows, 0, self.vocabulary_size])
+            state = initial_state or self.get_initial_state(rows)
+        else:
+            hidden, state = self.hidden(
+                ids, mask, initial_state, return_state, training
+            )
+            logits = self.logits(hidden)
         return (logits, state) if return_state else logits
 
     def logits(self, hidden: tf.Tensor) -> tf.Tensor:
