@@ -46,7 +46,13 @@ def dataset_of(pieces: Callable[[], Iterator[Piece]]) -> tf.data.Dataset:
 
 
 def pieces_of(dataset: tf.data.Dataset) -> Iterator[Piece]:
-    """The pieces of such a data set."""
+    """The pieces of such a data set.
+
+    Example:
+    >>> pieces = [Piece(b"a", True, False), Piece(b"b", False, True)]
+    >>> list(pieces_of(dataset_of(lambda: iter(pieces)))) == pieces
+    True
+    """
     # A call of a data set, too: a few long pieces at once are not too many, if
     # no others are read behind them meanwhile.
     options = tf.data.Options()

@@ -14,7 +14,7 @@ _BLANK_LINES = re.compile(r"\n[ \t\r]*\n\s*")
 
 
 def divided(pieces: tf.data.Dataset, unit: str) -> tf.data.Dataset:
-    """Makes each paragraph, line or sentence of a text a document.
+    r"""Makes each paragraph, line or sentence of a text a document.
 
     A paragraph ends at a blank line, a sentence where `sentences` ends one.
     Units that are nothing but white space are left out, and so is the white
@@ -26,6 +26,12 @@ def divided(pieces: tf.data.Dataset, unit: str) -> tf.data.Dataset:
 
     Returns:
         A data set of the same form. A unit that a split cut off has no end.
+
+    Example:
+    >>> text = {"text": ["one\ntwo"], "starts": [True], "ends": [False]}
+    >>> lines = divided(tf.data.Dataset.from_tensor_slices(text), "line")
+    >>> [(piece.text, piece.ends) for piece in pieces_of(lines)]
+    [(b'one', True), (b'two', False)]
     """
     if unit == "document":
         return pieces

@@ -34,6 +34,19 @@ class Evaluator:
             all of its history.
         window: int. Targets in a window where `settings` ask for windows and
             do not say how long they are. Default 128.
+
+    Example:
+    >>> import tempfile
+    >>> from tflm import models, pipelines, tokenizers
+    >>> text = {"text": ["abcab"], "starts": [True], "ends": [True]}
+    >>> pieces = tf.data.Dataset.from_tensor_slices(text)
+    >>> tokenizer = tokenizers.Characters("abc")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = pipelines.prepare(pieces, tokenizer, folder)
+    >>> model = models.GRU(vocabulary_size=7, embedding_dim=4, units=8)
+    >>> score = Evaluator(model, tokenizer).score(pieces, store)
+    >>> score.counts.tokens, score.counts.bytes, score.words
+    (6, 5, 2)
     """
 
     def __init__(

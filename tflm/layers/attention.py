@@ -55,6 +55,13 @@ class CachedAttention(keras.layers.Layer):
         A pair: outputs float [B,T,D], and the ring after the last position,
         or None.
 
+    Example:
+    >>> attention = CachedAttention(num_heads=2, context=3)
+    >>> inputs = tf.random.normal([1, 4, 8])
+    >>> outputs, ring = attention(inputs, tf.range(4)[tf.newaxis])
+    >>> outputs.shape, ring
+    (TensorShape([1, 4, 8]), None)
+
     Reference: Su et al., 2021, https://arxiv.org/abs/2104.09864.
     """
 

@@ -34,6 +34,12 @@ class TransformerBlock(keras.layers.Layer):
     four entries, one for each of `dense_layers`. With `fused`, default False,
     the norms and the activation are kernels made by XLA outside of training,
     too: no export can hold these.
+
+    Example:
+    >>> block = TransformerBlock(num_heads=2, context=3)
+    >>> outputs, _ = block(tf.ones([1, 4, 8]), tf.range(4)[tf.newaxis])
+    >>> outputs.shape
+    TensorShape([1, 4, 8])
     """
 
     def __init__(

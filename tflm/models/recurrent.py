@@ -203,7 +203,13 @@ class _Orthogonal(keras.initializers.Orthogonal):
 
 @keras.saving.register_keras_serializable(package="tflm")
 class SimpleRNN(RecurrentLanguageModel):
-    """Language model of Elman layers; see `RecurrentLanguageModel`."""
+    """Language model of Elman layers; see `RecurrentLanguageModel`.
+
+    Example:
+    >>> model = SimpleRNN(vocabulary_size=10, embedding_dim=4, units=8)
+    >>> model(tf.constant([[2, 5, 7]])).shape
+    TensorShape([1, 3, 10])
+    """
 
     layer = layers.SimpleRNN
     carried = layers.carried.SimpleRNN
@@ -211,7 +217,17 @@ class SimpleRNN(RecurrentLanguageModel):
 
 @keras.saving.register_keras_serializable(package="tflm")
 class GRU(RecurrentLanguageModel):
-    """Language model of gated units; see `RecurrentLanguageModel`."""
+    """Language model of gated units; see `RecurrentLanguageModel`.
+
+    Example:
+    >>> model = GRU(vocabulary_size=10, embedding_dim=4, units=8)
+    >>> _, state = model(tf.constant([[2, 5]]), return_state=True)
+    >>> logits, state = model(
+    ...     tf.constant([[7]]), initial_state=state, return_state=True
+    ... )
+    >>> logits.shape, state["position"].numpy().tolist()
+    (TensorShape([1, 1, 10]), [3])
+    """
 
     layer = layers.GRU
     carried = layers.carried.GRU
@@ -219,7 +235,13 @@ class GRU(RecurrentLanguageModel):
 
 @keras.saving.register_keras_serializable(package="tflm")
 class LSTM(RecurrentLanguageModel):
-    """Language model of LSTM layers; see `RecurrentLanguageModel`."""
+    """Language model of LSTM layers; see `RecurrentLanguageModel`.
+
+    Example:
+    >>> model = LSTM(vocabulary_size=10, embedding_dim=4, units=8)
+    >>> sorted(model.get_initial_state(batch_size=2))
+    ['layer_0_cell', 'layer_0_hidden', 'position']
+    """
 
     layer = layers.LSTM
     carried = layers.carried.LSTM

@@ -40,6 +40,18 @@ def sequences_of(
 
     Raises:
         ValueError: If the text is too short for them.
+
+    Example:
+    >>> import tempfile
+    >>> import tensorflow as tf
+    >>> from tflm.tokenizers import Bytes
+    >>> text = {"text": ["abcab"], "starts": [True], "ends": [True]}
+    >>> pieces = tf.data.Dataset.from_tensor_slices(text)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = prepare(pieces, Bytes(), folder)
+    >>> settings = config.SequencesConfig(seq_len=3, batch_size=2)
+    >>> type(sequences_of(store, settings, seed=0)).__name__
+    'Windows'
     """
     sizes = (store, settings.seq_len, settings.batch_size, seed)
     if settings.sequences == "contiguous":

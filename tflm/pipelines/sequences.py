@@ -88,7 +88,7 @@ class Sequences(abc.ABC):
         Returns:
             `tf.data.Dataset` of `Examples`: inputs int32 [B,T], targets int32
             [B,T], weights float32 [B,T], 0 where there is no target; with
-            `carries`, of `Examples` and resets bool [B].
+            `carries`, of tuples of these and of resets bool [B].
         """
         last_step = _NO_END if epochs is None else self.steps(epochs)
         types: list[Any] = [tf.int32, tf.int32, tf.float32]

@@ -148,6 +148,17 @@ def prepare(
     Raises:
         ValueError: If the text holds no token, or if what stands under the
             store's name is another store or not whole.
+
+    Example:
+    >>> import tempfile
+    >>> from tflm.tokenizers import Characters
+    >>> both = [True, True]
+    >>> text = {"text": ["abcab", "ba"], "starts": both, "ends": both}
+    >>> pieces = tf.data.Dataset.from_tensor_slices(text)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = prepare(pieces, Characters("abc"), folder)
+    >>> store.targets.tolist(), store.starts.tolist(), store.counts.ends
+    ([4, 5, 6, 4, 5, 3, 5, 4, 3], [0, 6], 2)
     """
     text_hash = hash_text(pieces)
     key = f"{_FORMAT} {text_hash} {tokenizer.fingerprint()}"

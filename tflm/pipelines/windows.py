@@ -28,6 +28,20 @@ class Windows(Sequences):
 
     Raises:
         ValueError: If the split is shorter than one window, or a size is 0.
+
+    Example:
+    >>> import tempfile
+    >>> from tflm.pipelines import prepare
+    >>> from tflm.tokenizers import Characters
+    >>> both = [True, True]
+    >>> text = {"text": ["abcab", "ba"], "starts": both, "ends": both}
+    >>> pieces = tf.data.Dataset.from_tensor_slices(text)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = prepare(pieces, Characters("abc"), folder)
+    >>> windows = Windows(store, seq_len=3, batch_size=2, seed=0)
+    >>> batch = next(iter(windows.dataset()))
+    >>> batch.inputs.numpy().tolist(), batch.targets.numpy().tolist()
+    ([[4, 5, 6], [4, 5, 2]], [[5, 6, 4], [5, 3, 5]])
     """
 
     def __init__(

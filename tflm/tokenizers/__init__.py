@@ -83,5 +83,13 @@ def load(directory: str | os.PathLike[str]) -> Tokenizer:
     Raises:
         FileNotFoundError: If there is no tokenizer in the folder.
         ValueError: If it is of a kind that this version does not know.
+
+    Example:
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Characters("abc").save(folder)
+    ...     tokenizer = load(folder)
+    >>> tokenizer.tokenize("cab").numpy().tolist()
+    [6, 4, 5]
     """
     return _tokenizer.read_config(directory, KINDS)

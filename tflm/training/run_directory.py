@@ -213,7 +213,12 @@ def newest(root: str | os.PathLike[str] = RUNS) -> Path:
 
 
 def free_name(name: str, root: str | os.PathLike[str] = RUNS) -> Path:
-    """`root/name`, or `root/name-2` and so on where that is taken."""
+    """`root/name`, or `root/name-2` and so on where that is taken.
+
+    Example:
+    >>> free_name("tale", root="nowhere").as_posix()
+    'nowhere/tale'
+    """
     path = Path(root) / name
     number = 2
     while path.exists():

@@ -94,6 +94,18 @@ def begin(
     Raises:
         FileExistsError: If `path` is taken.
         ValueError, OSError: If the text is not what the settings say.
+
+    Example:
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "tale.txt")
+    ...     _ = file.write_text("to be or not to be, " * 30)
+    ...     settings = configuration.from_flat(
+    ...         {"train_file": str(file), "cache_dir": folder, "model": "ngram"}
+    ...     )
+    ...     session = begin(settings, Path(folder, "run"))
+    ...     session.train()
+    'finished'
     """
     RunDirectory(path).check_free()
     config = dataclasses.replace(config, training=config.training.resolved())
