@@ -85,7 +85,7 @@ class TextFile:
             except UnicodeDecodeError as error:
                 # What the decoder was given last ends where reading stands.
                 offset = binary.tell() - len(error.object) + error.start
-                marked = error.object.startswith(_UTF_16_MARKS) and not offset
+                marked = error.object.startswith(_UTF_16_MARKS)
                 likely = "utf-16" if marked else "latin-1"
                 raise self.error(
                     f"must be text in {self.encoding}",

@@ -44,14 +44,21 @@ def sequences_of(
     Example:
     >>> import tempfile
     >>> import tensorflow as tf
-    >>> from tflm.tokenizers import Bytes
-    >>> text = {"text": ["abcab"], "starts": [True], "ends": [True]}
+    >>> from tflm.tokenizers import Characters
+    >>> both = [True, True]
+    >>> text = {"text": ["abcab", "ba"], "starts": both, "ends": both}
     >>> pieces = tf.data.Dataset.from_tensor_slices(text)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = prepare(pieces, Bytes(), folder)
-    >>> settings = config.SequencesConfig(seq_len=3, batch_size=2)
-    >>> type(sequences_of(store, settings, seed=0)).__name__
-    'Windows'
+    ...     store = prepare(pieces, Characters("abc"), folder)
+    >>> for kind in config.SEQUENCES:
+    ...     settings = config.SequencesConfig(kind, seq_len=3, batch_size=2)
+    ...     sequences = sequences_of(store, settings, seed=0)
+    ...     _, targets, *_ = next(iter(sequences.dataset()))
+    ...     print(f"{kind:<10} {targets.numpy().tolist()}")
+    windows    [[5, 6, 4], [5, 3, 5]]
+    random     [[4, 5, 6], [4, 5, 6]]
+    contiguous [[4, 5, 6], [5, 4, 3]]
+    documents  [[4, 5, 3], [5, 4, 3]]
     """
     sizes = (store, settings.seq_len, settings.batch_size, seed)
     if settings.sequences == "contiguous":

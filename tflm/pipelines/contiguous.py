@@ -28,20 +28,7 @@ class Contiguous(Sequences):
     Raises:
         ValueError: If `span` is no multiple of `seq_len`, or a size is 0.
 
-    Example:
-    >>> import tempfile
-    >>> import tensorflow as tf
-    >>> from tflm.pipelines import prepare
-    >>> from tflm.tokenizers import Characters
-    >>> both = [True, True]
-    >>> text = {"text": ["abcab", "ba"], "starts": both, "ends": both}
-    >>> pieces = tf.data.Dataset.from_tensor_slices(text)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = prepare(pieces, Characters("abc"), folder)
-    >>> rows = Contiguous(store, seq_len=2, batch_size=2, seed=0)
-    >>> batches = rows.dataset().take(2)
-    >>> [targets.numpy().tolist() for _, targets, *_ in batches]
-    [[[4, 5], [5, 4]], [[6, 4], [3, 0]]]
+    `tflm.pipelines.sequences_of` shows all kinds side by side.
 
     Reference: Williams and Peng, "An efficient gradient-based algorithm for
     on-line training of recurrent network trajectories", 1990 (truncated

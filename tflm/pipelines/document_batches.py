@@ -31,19 +31,7 @@ class DocumentBatches(Sequences):
     Raises:
         ValueError: If `pad` is unknown or a size is 0.
 
-    Example:
-    >>> import tempfile
-    >>> import tensorflow as tf
-    >>> from tflm.pipelines import prepare
-    >>> from tflm.tokenizers import Characters
-    >>> both = [True, True]
-    >>> text = {"text": ["abcab", "ba"], "starts": both, "ends": both}
-    >>> pieces = tf.data.Dataset.from_tensor_slices(text)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = prepare(pieces, Characters("abc"), folder)
-    >>> batches = DocumentBatches(store, seq_len=6, batch_size=1, seed=0)
-    >>> [b.targets.numpy().tolist() for b in batches.dataset(epochs=1)]
-    [[[4, 5, 6, 4, 5, 3]], [[5, 4, 3], [0, 0, 0]]]
+    `tflm.pipelines.sequences_of` shows all kinds side by side.
     """
 
     def __init__(

@@ -16,19 +16,7 @@ class RandomWindows(Sequences):
     Raises:
         ValueError: If the split is shorter than one window, or a size is 0.
 
-    Example:
-    >>> import tempfile
-    >>> import tensorflow as tf
-    >>> from tflm.pipelines import prepare
-    >>> from tflm.tokenizers import Characters
-    >>> both = [True, True]
-    >>> text = {"text": ["abcab", "ba"], "starts": both, "ends": both}
-    >>> pieces = tf.data.Dataset.from_tensor_slices(text)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = prepare(pieces, Characters("abc"), folder)
-    >>> windows = RandomWindows(store, seq_len=3, batch_size=2, seed=0)
-    >>> windows.read(0).targets.tolist()
-    [[4, 5, 6], [4, 5, 6]]
+    `tflm.pipelines.sequences_of` shows all kinds side by side.
     """
 
     def __init__(
