@@ -1,9 +1,10 @@
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
 
-from tflm import config
+from tflm import config, writing
 from tflm.tokenizers import Characters
 from tflm.training.text import prepare
 
@@ -97,3 +98,18 @@ def test_cache_without_a_home_is_named(settings, monkeypatch):
     monkeypatch.setattr(Path, "expanduser", homeless)
     with pytest.raises(OSError, match="cache_dir=~/.cache/.*home directory"):
         prepare(config.from_flat({**settings, "cache_dir": None}))
+
+
+def test_stores_of_a_cache_that_cannot_be_written_to_are_read(
+    settings, monkeypatch
+):
+    written = prepare(config.from_flat(settings))
+
+    def refuse(*unused):
+        raise PermissionError("read-only")
+
+    # As root a folder cannot be closed to oneself.
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    monkeypatch.setattr(writing, "new_directory", refuse)
+    read = prepare(config.from_flat(settings))
+    assert read.fingerprint() == written.fingerprint()

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
 import warnings
@@ -128,7 +127,7 @@ def has_whole(directory: Path) -> bool:
 
 def _saved(path: Path) -> dict[str, Any]:
     """The JSON of a checkpoint whose variables are those that were written."""
-    saved = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    saved = writing.read_json(path / "state.json")
     if _digest(path / "variables.npz") != saved["sha256"]:
         raise ValueError("variables.npz is not what was written")
     return saved

@@ -1,7 +1,6 @@
 """The text of a run, ready to be learnt from and scored."""
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +103,6 @@ def _cache(chosen: str | None) -> Path:
     try:
         path = path.expanduser()
         path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK):
-            raise PermissionError("it is not yours to write to")
     except (OSError, RuntimeError) as error:  # also without a home
         raise OSError(
             "`cache_dir` must be a folder to keep texts in as ids. Received: "
